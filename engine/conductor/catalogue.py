@@ -1,0 +1,22 @@
+"""Everything that the engine can record, be told and be asked, in one place."""
+
+from __future__ import annotations
+
+from engine.conductor import driving, requests
+from engine.conductor.platforms import Instance, Platform
+from engine.conductor.runs import Run
+from engine.forge import versions
+from engine.kernel.contracts import Catalogue
+from engine.kernel.dispatch import Handlers
+from engine.trust import tenants, tokens
+
+CATALOGUE = Catalogue(
+    [tenants.Tenant, tokens.Token, versions.BlueprintRecord, Platform, Run, Instance]
+)
+
+
+def all_handlers() -> Handlers:
+    handlers = Handlers()
+    for part in (tenants, tokens, versions, requests, driving):
+        handlers.include(part.handlers)
+    return handlers

@@ -1,0 +1,244 @@
+"""What changed between two Blueprints, in the words of the language."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from engine.forge.blueprint.model import Blueprint
+from engine.forge.blueprint.problems import Path, dotted
+
+
+class Change(BaseModel):
+    """One change. `old` and `new` are JSON values; the one that does not exist is `None`.
+
+    `breaking` is true if stored records may not fit any more, or if somebody who used the platform
+    may find something gone, refused or meaning something else.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    kind: Literal["added", "removed", "changed"]
+    old: JsonValue = None
+    new: JsonValue = None
+    breaking: bool
+    summary: str
+
+
+_SETS = frozenset({"compliance", "methods", "from", "roles"})
+_WIDER_TYPES = {("string", "text"), ("integer", "decimal"), ("email", "string"), ("url", "string"),
+                ("phone", "string"), ("email", "text"), ("url", "text"), ("phone", "text"),
+                ("enum", "string")}  # fmt: skip
+_NARROWER: dict[str, Callable[[Any, Any], bool]] = {
+    "min": lambda old, new: new is not None and (old is None or new > old),
+    "max": lambda old, new: new is not None and (old is None or new < old),
+    "min_length": lambda old, new: (new or 0) > (old or 0),
+    "max_length": lambda old, new: new is not None and (old is None or new < old),
+    "pattern": lambda old, new: new is not None,
+    "precision": lambda old, new: new is not None and (old is None or new < old),
+    "scale": lambda old, new: old != new,
+    "required": lambda old, new: bool(new),
+    "unique": lambda old, new: bool(new),
+    "type": lambda old, new: (old, new) not in _WIDER_TYPES,
+    "currency": lambda old, new: old is not None,
+    "enum": lambda old, new: True,
+    "to": lambda old, new: True,
+    "kind": lambda old, new: True,
+    "field": lambda old, new: True,
+    "self_registration": lambda old, new: not new,
+    "from": lambda old, new: not set(old or ()) <= set(new or ()),
+    "roles": lambda old, new: not set(old or ()) <= set(new or ()),
+}
+_SCOPES = {None: 0, "own": 1, "all": 2}
+_NOUNS = {
+    "entities": "Entity",
+    "enums": "Enum",
+    "roles": "Role",
+    "integrations": "Integration",
+    "environments": "Environment",
+}
+_VERBS = ("create", "read", "update", "delete")
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One place where the two differ; a missing side is `None`."""
+
+    path: Path
+    kind: Literal["added", "removed", "changed"]
+    old: Any
+    new: Any
+
+
+def diff(old: Blueprint, new: Blueprint) -> list[Change]:
+    """Changes from `old` to `new`, in the order of declaration; empty if they mean the same.
+
+    A part that came or went is one change. The order of names, and of lists whose order means
+    nothing, is not a change. A renamed part is one that went and one that came.
+    """
+    steps = _compare((), _dump(old), _dump(new))
+    return [change for step in steps for change in _changes(step)]
+
+
+def _dump(blueprint: Blueprint) -> Any:
+    return blueprint.model_dump(mode="json", by_alias=True)
+
+
+def _compare(path: Path, old: Any, new: Any) -> Iterator[_Step]:
+    if isinstance(old, dict) and isinstance(new, dict) and not _whole(path):
+        for key in [*old, *(key for key in new if key not in old)]:
+            at = (*path, key)
+            if key not in old:
+                yield _Step(at, "added", None, new[key])
+            elif key not in new:
+                yield _Step(at, "removed", old[key], None)
+            else:
+                yield from _compare(at, old[key], new[key])
+    elif _form(path, old) != _form(path, new):
+        kind: Literal["added", "removed", "changed"] = "changed"
+        if path[-1] == "lifecycle":
+            kind = "added" if old is None else "removed" if new is None else "changed"
+        yield _Step(path, kind, old, new)
+
+
+def _whole(path: Path) -> bool:
+    """Texts are compared as a whole: both languages are one change."""
+    return bool(path) and (
+        path[-1] in ("title", "plural", "purpose")
+        or (path[-1] == "description" and len(path) > 1)
+        or (len(path) == 4 and path[0] == "enums" and path[2] == "values")
+    ) and not _is_name(path)  # fmt: skip
+
+
+def _is_name(path: Path) -> bool:
+    """Whether the last part of the path is a name given by the author."""
+    if len(path) == 2:
+        return path[0] in ("roles", "enums", "entities", "integrations", "environments")
+    if len(path) == 4:
+        return path[2] in ("fields", "relations", "access")
+    return len(path) == 5 and path[3] in ("states", "transitions")
+
+
+def _form(path: Path, value: Any) -> Any:
+    if isinstance(value, list) and path[-1] in _SETS:
+        return sorted(value)
+    # `1`, `1.0` and `true` are equal to Python but not to a reader of the document.
+    return (isinstance(value, bool), value)
+
+
+def _changes(step: _Step) -> Iterator[Change]:
+    verbs = step.path[2:3] == ("access",)
+    if verbs and len(step.path) == 4:
+        for verb in _VERBS:
+            before, after = (step.old or {}).get(verb), (step.new or {}).get(verb)
+            if before != after:
+                yield _access(_Step((*step.path, verb), step.kind, before, after))
+    elif verbs:
+        yield _access(step)
+    else:
+        breaking, summary = _judge(step)
+        yield _change(step, breaking, summary)
+
+
+def _change(step: _Step, breaking: bool, summary: str) -> Change:
+    return Change(
+        path=dotted(step.path),
+        kind=step.kind,
+        old=step.old,
+        new=step.new,
+        breaking=breaking,
+        summary=summary,
+    )
+
+
+def _access(step: _Step) -> Change:
+    entity, role, verb = step.path[1], step.path[3], step.path[4]
+    narrower = _SCOPES[step.new] < _SCOPES[step.old]
+    if step.new is None:
+        summary = f"{role} may no longer {verb} {entity}"
+    elif step.new == "own":
+        summary = f"{role} may {'only ' if narrower else 'now '}{verb} own {entity} records"
+    else:
+        summary = f"{role} may now {verb} {'every ' if step.old else ''}{entity}"
+    return _change(step, narrower, summary)
+
+
+def _judge(step: _Step) -> tuple[bool, str]:
+    if step.kind != "changed":
+        return _came_or_went(step)
+    owner, key = _owner(step.path), str(step.path[-1])
+    if len(step.path) == 4 and step.path[0] == "enums":
+        return False, f"{owner}: the text of value {key} changed"
+    breaking = _breaks(step.path, key, step.old, step.new)
+    if key in ("required", "unique"):
+        word = key if step.new else {"required": "optional", "unique": "not unique"}[key]
+        return breaking, f"{owner} became {word}"
+    if key == "self_registration":
+        word = "may now" if step.new else "may no longer"
+        return breaking, f"{owner}: people {word} sign up with it"
+    if key in ("title", "plural", "purpose", "description", "assumptions"):
+        return breaking, f"{owner}: {key} changed"
+    if step.old is None:
+        return breaking, f"{owner}: {key} was set to {_shown(step.new)}"
+    if step.new is None:
+        return breaking, f"{owner}: {key} {_shown(step.old)} was removed"
+    return breaking, f"{owner}: {key} changed from {_shown(step.old)} to {_shown(step.new)}"
+
+
+def _breaks(path: Path, key: str, old: Any, new: Any) -> bool:
+    if len(path) == 1:
+        return key == "name"
+    if path[0] == "stack":
+        return True
+    if path[0] in ("integrations", "environments"):
+        return path[0] == "integrations" and key == "kind"
+    return key in _NARROWER and _NARROWER[key](old, new)
+
+
+def _came_or_went(step: _Step) -> tuple[bool, str]:
+    path, key = step.path, str(step.path[-1])
+    gone = step.kind == "removed"
+    verb = f"was {step.kind}"
+    if len(path) == 2:
+        return gone and path[0] != "environments", f"{_NOUNS[str(path[0])]} {key} {verb}"
+    if path[0] == "enums":
+        return gone, f"Enum {path[1]}: value {key} {verb}"
+    if key == "lifecycle" and len(path) == 3:
+        return gone, f"{path[1]}: the lifecycle {verb}"
+    if len(path) == 5:
+        return gone, f"{path[1]}: {str(path[3])[:-1]} {key} {verb}"
+    part = step.old if gone else step.new
+    needed = bool(part.get("required")) and part.get("default") is None
+    extra = " and is required" if needed and not gone else ""
+    return gone or needed, f"{path[1]}.{key} {verb}{extra}"
+
+
+def _owner(path: Path) -> str:
+    """The thing whose part changed, as a person calls it."""
+    if len(path) == 1:
+        return "The platform"
+    if path[0] == "stack":
+        return "Stack"
+    if path[0] == "entities":
+        name = str(path[1])
+        if path[2] in ("fields", "relations"):
+            return f"{name}.{path[3]}"
+        if path[2] == "lifecycle":
+            inner = f" {str(path[3])[:-1]} {path[4]}" if len(path) > 5 else " lifecycle"
+            return name + inner
+        return name
+    return f"{_NOUNS[str(path[0])]} {path[1]}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return ", ".join(str(item) for item in value) or "nothing"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value) if len(str(value)) <= 60 else f"{str(value)[:60]}…"

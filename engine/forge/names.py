@@ -1,0 +1,87 @@
+"""Identifiers that are safe in generated code, tables and addresses.
+
+`engine.forge.blueprint.names` defines the forms of a name and refuses what is reserved; this
+module adds what a target needs beyond them: lengths that a database keeps and names that generated
+modules need for themselves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import keyword
+import re
+
+from engine.forge.blueprint.names import LIBRARY_WORDS, MAX_IDENTIFIER, TYPE_WORDS
+
+_ATTRIBUTES = LIBRARY_WORDS | TYPE_WORDS | {"limit", "offset", "sort", "type_annotation_map"}
+_CLASSES = frozenset(
+    """
+    APIRouter Access Annotated Any Base BaseModel Body CheckConstraint Column ConfigDict Created
+    CurrentUser Date Decimal Depends Enum ErrorDetail ExactDecimal FastAPI Field ForeignKey Index
+    Instant Integer Language ListQuery Literal Mapped Money Page Path Problem Query ReadSession
+    Record Register Reply Request Response Role Scope Session Settings StrEnum String Table Text
+    Time Token TypedDict UUID User UtcDateTime Uuid Verb WriteSession
+    """.split()  # noqa: SIM905
+)
+_MODULES = frozenset({"base", "user", "users", "auth", "health", "fields", "main"})
+_ROUTES = frozenset({"auth", "users", "health"})
+_TABLES = frozenset({"users", "alembic_version"})
+
+
+def words(text: str) -> list[str]:
+    """The lower-case ASCII words of a text in any case style: `HTTPOrder` gives http, order."""
+    spaced = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1 \2", text)
+    spaced = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", spaced)
+    return re.findall(r"[a-z0-9]+", spaced.lower())
+
+
+def sentence(name: str) -> str:
+    """A name as a person reads it: `full_name` gives `Full name`."""
+    text = " ".join(words(name))
+    return text[:1].upper() + text[1:]
+
+
+def singular(word: str) -> str:
+    """The singular of a regular English plural in snake case; other words stay as they are."""
+    head, underscore, last = word.rpartition("_")
+    if last.endswith("ies") and len(last) > 4:
+        last = f"{last[:-3]}y"
+    elif re.search(r"(ss|x|z|ch|sh)es$", last):
+        last = last[:-2]
+    elif re.search(r"[^su]s$", last) and last != "series":
+        last = last[:-1]
+    return head + underscore + last
+
+
+def identifier(*parts: str) -> str:
+    """The parts joined by `_`, cut to what PostgreSQL keeps, still distinct by a digest."""
+    name = "_".join(parts)
+    if len(name) <= MAX_IDENTIFIER:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: MAX_IDENTIFIER - 9]}_{digest}"
+
+
+def is_taken_attribute(name: str) -> bool:
+    """Whether Python, or a base class of generated models, needs this name for itself."""
+    return keyword.iskeyword(name) or name in _ATTRIBUTES or name.startswith("model_")
+
+
+def class_name(name: str) -> str:
+    """A class name; one that generated modules need for themselves gets `Record` appended."""
+    return f"{name}Record" if name in _CLASSES else name
+
+
+def module(name: str) -> str:
+    """A module name from a snake-case name; never a keyword or a module that always exists."""
+    return f"{name}_record" if keyword.iskeyword(name) or name in _MODULES else name
+
+
+def is_taken_route(route: str) -> bool:
+    """Whether the platform itself answers under this path segment."""
+    return route in _ROUTES
+
+
+def is_taken_table(table: str) -> bool:
+    """Whether the platform itself keeps a table of this name."""
+    return table in _TABLES

@@ -1,0 +1,383 @@
+"""The resolved model: a Blueprint with every decision taken, ready to be laid out as files.
+
+Names, plurals, routes, tables, bounds, defaults and rights are settled here and nowhere else, so
+that templates hold layout only and every target and test generator agrees. Values are immutable,
+picklable and independent of any target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from engine.forge import names
+from engine.forge.blueprint.model import (
+    Blueprint,
+    Entity,
+    EnumSpec,
+    FieldSpec,
+    FieldType,
+    Lifecycle,
+    Relation,
+    RelationKind,
+    Scope,
+    Text,
+)
+from engine.forge.blueprint.names import class_name, link_table, snake_case, state_class, table_name
+from engine.forge.fields import (
+    Filter,
+    Titles,
+    bounds_of,
+    default_of,
+    field_filters,
+    is_write_only,
+    titles_of,
+)
+from engine.forge.resolved import (
+    ADMIN,
+    API_PREFIX,
+    BASE_FIELDS,
+    VERBS,
+    ResolvedColumn,
+    ResolvedEntity,
+    ResolvedEnum,
+    ResolvedLifecycle,
+    ResolvedPlatform,
+    ResolvedRelation,
+    ResolvedRole,
+    ResolvedTransition,
+    ResolvedValue,
+    Verb,
+)
+from engine.kernel.errors import InvalidInput
+
+__all__ = [
+    "ADMIN",
+    "API_PREFIX",
+    "BASE_FIELDS",
+    "VERBS",
+    "Filter",
+    "ResolvedColumn",
+    "ResolvedEntity",
+    "ResolvedEnum",
+    "ResolvedLifecycle",
+    "ResolvedPlatform",
+    "ResolvedRelation",
+    "ResolvedRole",
+    "ResolvedTransition",
+    "ResolvedValue",
+    "Titles",
+    "Verb",
+    "resolve",
+]
+
+
+def resolve(blueprint: Blueprint) -> ResolvedPlatform:
+    """Take every open decision of a Blueprint. Equal Blueprints give equal results.
+
+    Raises `InvalidInput`, with `path` naming the place, for what can't be laid out: two names that
+    become the same identifier, bounds that exclude each other, a pattern that doesn't compile, a
+    reference to nothing, or required relations that form a circle.
+    """
+    order = _dependency_order(blueprint)
+    taken = _Taken()
+    classes = {name: taken.class_name(name, f"entities.{name}") for name in blueprint.entities}
+    enums = {
+        name: _enum(name, spec, taken.class_name(class_name(name), f"enums.{name}"))
+        for name, spec in blueprint.enums.items()
+    }
+    states = {
+        name: _state_enum(name, entity.lifecycle, taken)
+        for name, entity in blueprint.entities.items()
+        if entity.lifecycle is not None
+    }
+    roles = _roles(blueprint)
+    resolver = _EntityResolver(blueprint, order, classes, enums, states, roles, taken)
+    return ResolvedPlatform(
+        name=blueprint.name,
+        package="app",
+        titles=titles_of(blueprint.title, names.sentence(blueprint.name)),
+        description=blueprint.description,
+        sector=blueprint.sector.value,
+        compliance=tuple(blueprint.compliance),
+        database=blueprint.stack.database,
+        roles=roles,
+        enums=(*enums.values(), *states.values()),
+        entities=tuple(resolver.entity(name) for name in order),
+    )
+
+
+class _Taken:
+    """Names already given away, by kind; a second claim is an error that names both places."""
+
+    def __init__(self) -> None:
+        self._claims: dict[tuple[str, str], str] = {}
+
+    def claim(self, kind: str, name: str, path: str) -> str:
+        other = self._claims.setdefault((kind, name), path)
+        if other != path:
+            raise InvalidInput(
+                f"{path} and {other} would share the {kind} {name!r}.",
+                mend="Rename one of them or give it another English plural.",
+                path=path,
+            )
+        return name
+
+    def class_name(self, name: str, path: str) -> str:
+        candidate = names.class_name(name)
+        while ("class", candidate) in self._claims:
+            candidate += "Record" if path.startswith("entities") else "Value"
+        return self.claim("class", candidate, path)
+
+    def table(self, name: str, path: str) -> str:
+        candidate = names.identifier(name)
+        while ("table", candidate) in self._claims or names.is_taken_table(candidate):
+            candidate = names.identifier(candidate, "records")
+        return self.claim("table", candidate, path)
+
+
+def _roles(blueprint: Blueprint) -> tuple[ResolvedRole, ...]:
+    admin = blueprint.roles.get(ADMIN)
+    title = admin.title if admin else Text(en="Administrator", ar="مدير النظام")
+    return (
+        ResolvedRole(ADMIN, "ADMIN", titles_of(title, "Administrator"), False),
+        *(
+            ResolvedRole(
+                name,
+                name.upper(),
+                titles_of(role.title, names.sentence(name)),
+                role.self_registration,
+            )
+            for name, role in blueprint.roles.items()
+            if name != ADMIN
+        ),
+    )
+
+
+def _enum(name: str, spec: EnumSpec, owned: str) -> ResolvedEnum:
+    values = tuple(_value(value, text) for value, text in spec.values.items())
+    return ResolvedEnum(name, owned, titles_of(spec.title, names.sentence(name)), values)
+
+
+def _value(name: str, text: Text) -> ResolvedValue:
+    return ResolvedValue(name, name.upper(), titles_of(text, names.sentence(name)))
+
+
+def _state_enum(entity: str, lifecycle: Lifecycle, taken: _Taken) -> ResolvedEnum:
+    values = tuple(_value(name, state.title) for name, state in lifecycle.states.items())
+    name = state_class(entity, lifecycle.field)
+    owned = taken.class_name(name, f"entities.{entity}.lifecycle")
+    title = names.sentence(f"{entity} {lifecycle.field}")
+    return ResolvedEnum(snake_case(name), owned, Titles(title, title), values)
+
+
+def _dependency_order(blueprint: Blueprint) -> tuple[str, ...]:
+    """Entities after those they refer to; circles are broken at an optional reference."""
+    needs: dict[str, set[str]] = {}
+    wants: dict[str, set[str]] = {}
+    for name, entity in blueprint.entities.items():
+        for key, relation in entity.relations.items():
+            if relation.to not in blueprint.entities:
+                path = f"entities.{name}.relations.{key}.to"
+                raise InvalidInput(f"There is no entity {relation.to!r}.", path=path)
+        relations = entity.relations.values()
+        needs[name] = {relation.to for relation in relations if relation.required}
+        wants[name] = needs[name] | {relation.to for relation in relations if relation.to != name}
+    left = list(blueprint.entities)
+    order: list[str] = []
+    while left:
+        ready = next((name for name in left if wants[name].issubset(order)), None)
+        ready = ready or next((name for name in left if needs[name].issubset(order)), None)
+        if ready is None:
+            raise InvalidInput(
+                f"The required relations of {', '.join(left)} form a circle: "
+                "no first record could ever be created.",
+                mend="Make one of these relations optional.",
+                path=f"entities.{left[0]}.relations",
+            )
+        left.remove(ready)
+        order.append(ready)
+    return tuple(order)
+
+
+@dataclass(frozen=True, slots=True)
+class _EntityResolver:
+    blueprint: Blueprint
+    order: tuple[str, ...]
+    classes: Mapping[str, str]
+    enums: Mapping[str, ResolvedEnum]
+    states: Mapping[str, ResolvedEnum]
+    roles: tuple[ResolvedRole, ...]
+    taken: _Taken
+
+    def entity(self, name: str) -> ResolvedEntity:
+        entity = self.blueprint.entities[name]
+        path = f"entities.{name}"
+        titles = titles_of(entity.title, names.sentence(name))
+        plural_snake = "_".join(names.words(entity.plural.en or "")) or table_name(name)
+        table = self.taken.table(plural_snake, path)
+        access = self._access(entity)
+        return ResolvedEntity(
+            name=name,
+            class_name=self.classes[name],
+            module=self.taken.claim("module", names.module(snake_case(name)), path),
+            snake=snake_case(name),
+            plural_snake=plural_snake,
+            table=table,
+            route=self._route(name, plural_snake, path),
+            titles=titles,
+            plural_titles=Titles(
+                entity.plural.en or names.sentence(plural_snake), entity.plural.ar or titles.ar
+            ),
+            description=titles_of(entity.description, titles.en),
+            columns=tuple(
+                self._column(name, key, spec, table) for key, spec in entity.fields.items()
+            ),
+            relations=tuple(
+                self._relation(name, key, relation, table)
+                for key, relation in entity.relations.items()
+            ),
+            lifecycle=self._lifecycle(name, entity.lifecycle, table, access),
+            access=access,
+            display=self._display(entity),
+        )
+
+    def _route(self, name: str, plural_snake: str, path: str) -> str:
+        route = self.taken.claim("route", plural_snake.replace("_", "-"), path)
+        if names.is_taken_route(route):
+            raise InvalidInput(
+                f"The route {route!r} of {name} is used by the platform itself.",
+                mend=f"Rename {name} or give it another English plural.",
+                path=path,
+            )
+        return route
+
+    def _claim_field(self, entity: str, field: str, path: str) -> None:
+        if field in BASE_FIELDS or names.is_taken_attribute(field):
+            raise InvalidInput(f"The name {field!r} is reserved.", mend="Rename it.", path=path)
+        self.taken.claim(f"field of {entity}", field, path)
+
+    def _column(self, name: str, key: str, spec: FieldSpec, table: str) -> ResolvedColumn:
+        path = f"entities.{name}.fields.{key}"
+        self._claim_field(name, key, path)
+        enum = None
+        if spec.type is FieldType.ENUM:
+            enum = self.enums.get(spec.enum or "")
+            if enum is None:
+                raise InvalidInput(f"There is no enum {spec.enum!r}.", path=f"{path}.enum")
+        bounds = bounds_of(spec, path)
+        allowed = tuple(value.name for value in enum.values) if enum else ()
+        write_only = is_write_only(spec)
+        return ResolvedColumn(
+            name=key,
+            type=spec.type,
+            titles=titles_of(spec.title, names.sentence(key)),
+            required=spec.required,
+            unique=spec.unique,
+            default=default_of(spec, bounds, allowed, path),
+            enum=enum,
+            minimum=bounds.minimum,
+            maximum=bounds.maximum,
+            min_length=bounds.min_length,
+            max_length=bounds.max_length,
+            pattern=bounds.pattern,
+            precision=bounds.precision,
+            scale=bounds.scale,
+            currency=spec.currency if spec.type is FieldType.MONEY else None,
+            data_class=spec.data_class,
+            write_only=write_only,
+            filters=() if write_only else field_filters(key, spec.type),
+            unique_name=names.identifier("uq", table, key),
+            check_name=names.identifier("ck", table, key),
+        )
+
+    def _relation(self, name: str, key: str, relation: Relation, table: str) -> ResolvedRelation:
+        path = f"entities.{name}.relations.{key}"
+        many = relation.kind is RelationKind.MANY_TO_MANY
+        stem = key.removesuffix("_ids").removesuffix("_id")
+        field = f"{names.singular(stem)}_ids" if many else f"{stem}_id"
+        self._claim_field(name, field, path)
+        link = self.taken.table(link_table(name, stem), path) if many else ""
+        source_column = f"{snake_case(name)}_id"
+        target_column = f"{names.singular(stem)}_id"
+        if source_column == target_column:
+            target_column = f"other_{target_column}"
+        column = target_column if many else field
+        return ResolvedRelation(
+            name=key,
+            field=field,
+            kind=relation.kind,
+            target=relation.to,
+            titles=titles_of(relation.title, names.sentence(stem)),
+            required=relation.required,
+            on_delete=relation.on_delete,
+            deferred=self.order.index(relation.to) > self.order.index(name),
+            table=link,
+            source_column=source_column,
+            target_column=target_column,
+            constraint_name=names.identifier("fk", link or table, column),
+            index_name=names.identifier("ix", link or table, column),
+            unique_name=names.identifier("uq", table, field),
+            filters=() if many else (Filter(field, "eq"),),
+        )
+
+    def _access(self, entity: Entity) -> dict[str, dict[Verb, Scope | None]]:
+        matrix: dict[str, dict[Verb, Scope | None]] = {ADMIN: dict.fromkeys(VERBS, Scope.ALL)}
+        for role in self.roles[1:]:
+            access = entity.access.get(role.name)
+            matrix[role.name] = {
+                "create": Scope(access.create) if access and access.create else None,
+                "read": access.read if access else None,
+                "update": access.update if access else None,
+                "delete": access.delete if access else None,
+            }
+        return matrix
+
+    def _lifecycle(
+        self,
+        name: str,
+        lifecycle: Lifecycle | None,
+        table: str,
+        access: Mapping[str, Mapping[Verb, Scope | None]],
+    ) -> ResolvedLifecycle | None:
+        if lifecycle is None:
+            return None
+        path = f"entities.{name}.lifecycle"
+        self._claim_field(name, lifecycle.field, f"{path}.field")
+        values = {value.name: value for value in self.states[name].values}
+
+        def state(key: str, where: str) -> ResolvedValue:
+            if key not in values:
+                raise InvalidInput(f"There is no state {key!r}.", path=f"{path}.{where}")
+            return values[key]
+
+        transitions = tuple(
+            ResolvedTransition(
+                name=key,
+                titles=titles_of(move.title, names.sentence(key)),
+                sources=tuple(state(one, f"transitions.{key}.from") for one in move.from_),
+                target=state(move.to, f"transitions.{key}.to"),
+                roles=(
+                    ADMIN,
+                    *(
+                        role.name
+                        for role in self.roles[1:]
+                        if role.name in move.roles and access[role.name]["read"]
+                    ),
+                ),
+            )
+            for key, move in lifecycle.transitions.items()
+        )
+        return ResolvedLifecycle(
+            field=lifecycle.field,
+            enum=self.states[name],
+            initial=state(lifecycle.initial, "initial"),
+            transitions=transitions,
+            filters=field_filters(lifecycle.field, FieldType.ENUM),
+            check_name=names.identifier("ck", table, lifecycle.field),
+        )
+
+    @staticmethod
+    def _display(entity: Entity) -> str:
+        texts = [key for key, spec in entity.fields.items() if spec.type is FieldType.STRING]
+        return entity.display or (texts[0] if texts else "id")

@@ -1,0 +1,202 @@
+"""The Blueprint's promises as plain Python data, one module per entity of the generated tests.
+
+The tests compare the application with this data. It comes straight from the resolved model, never
+from the application's own code, so a mistake in one is not repeated in the other.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+
+from engine.forge.blueprint.model import RelationKind
+from engine.forge.resolve import (
+    ADMIN,
+    VERBS,
+    ResolvedColumn,
+    ResolvedEntity,
+    ResolvedLifecycle,
+    ResolvedPlatform,
+    ResolvedRelation,
+    ResolvedTransition,
+)
+from engine.forge.testing.literals import Call, Name, fits, source
+from engine.forge.testing.patterns import PatternNotSampled
+from engine.forge.testing.values import UNIQUE_SAMPLES, Values, values
+from engine.kernel.errors import InvalidInput
+
+MANY_ROWS = 1000
+_LINE_ROOM = 70
+
+
+def entity_module(platform: ResolvedPlatform, entity: ResolvedEntity) -> str:
+    """The source of the module that states what the Blueprint promises about one entity.
+
+    Raises `InvalidInput`, with `path`, when a field's pattern admits no value that can be found:
+    nothing about such an entity could be tested.
+    """
+    promise = _entity(entity, platform)
+    words = sorted(_words_used(promise))
+    return (
+        f'"""What the Blueprint promises about {entity.name}."""\n\n'
+        f"{_import('tests.contract.vocabulary', words)}\n"
+        f"PROMISE = {source(promise, before=10)}\n"
+    )
+
+
+def index_module(platform: ResolvedPlatform) -> str:
+    """The source of the module that lists all entities and roles."""
+    modules = sorted(entity.module for entity in platform.entities)
+    roles = tuple(role.name for role in platform.roles)
+    registering = tuple(role.name for role in platform.self_registration_roles)
+    listed = tuple(Name(f"{entity.module}.PROMISE") for entity in platform.entities)
+    return "\n".join(
+        [
+            '"""What the Blueprint promises: every entity and role of the platform."""',
+            "",
+            _import("tests.contract.entities", modules).rstrip(),
+            "from tests.contract.vocabulary import ANONYMOUS, Entity",
+            "",
+            f"ROLES: tuple[str, ...] = {source(roles, before=25)}",
+            f"SELF_REGISTRATION: tuple[str, ...] = {source(registering, before=37)}",
+            "CALLERS = (*ROLES, ANONYMOUS)",
+            f"PROMISES: tuple[Entity, ...] = {source(listed, before=31)}",
+            "ENTITIES: dict[str, Entity] = {promise.name: promise for promise in PROMISES}",
+            "",
+        ]
+    )
+
+
+def rows_of(entity: ResolvedEntity, platform: ResolvedPlatform) -> int:
+    """How many rows can exist at most, as far as the tests care (`MANY_ROWS` is no limit)."""
+    limits = [
+        count
+        for column in entity.columns
+        if column.unique and (column.required or column.default is not None)
+        if (count := len(_values(entity, column).samples)) < UNIQUE_SAMPLES
+    ]
+    limits += [
+        rows_of(platform.entity(relation.target), platform)
+        for relation in entity.relations
+        if relation.required and relation.unique
+    ]
+    return reduce(min, limits, MANY_ROWS)
+
+
+def _import(module: str, words: list[str]) -> str:
+    line = f"from {module} import {', '.join(words)}\n"
+    if fits(Name(line), 101):
+        return line
+    listed = "".join(f"    {word},\n" for word in words)
+    return f"from {module} import (\n{listed})\n"
+
+
+def _words_used(promise: object) -> set[str]:
+    match promise:
+        case Call(name, arguments, first):
+            inner = [*arguments.values(), *first]
+            return {name}.union(*map(_words_used, inner))
+        case tuple():
+            return set[str]().union(*map(_words_used, promise))
+        case _:
+            return set()
+
+
+def _entity(entity: ResolvedEntity, platform: ResolvedPlatform) -> Call:
+    arguments: dict[str, object] = {
+        "name": entity.name,
+        "path": entity.path,
+        "table": entity.table,
+    }
+    if (rows := rows_of(entity, platform)) != MANY_ROWS:
+        arguments["rows"] = rows
+    if entity.columns:
+        arguments["fields"] = tuple(_field(entity, column) for column in entity.columns)
+    if entity.relations:
+        arguments["relations"] = tuple(map(_relation, entity.relations))
+    access = {
+        role.name: {
+            verb: scope.value
+            for verb in VERBS
+            if (scope := entity.scope(role.name, verb)) is not None
+        }
+        for role in platform.roles
+        if role.name != ADMIN
+    }
+    if any(access.values()):
+        arguments["access"] = {role: verbs for role, verbs in access.items() if verbs}
+    if entity.lifecycle is not None:
+        arguments["lifecycle"] = _lifecycle(entity.lifecycle)
+    return Call("Entity", arguments)
+
+
+def _field(entity: ResolvedEntity, column: ResolvedColumn) -> Call:
+    examples = _values(entity, column)
+    arguments: dict[str, object] = {
+        "name": column.name,
+        "kind": column.type.value,
+        "samples": examples.samples,
+    }
+    operators = {each.operator: each.parameter for each in column.filters}
+    flags = {
+        "required": column.required,
+        "unique": column.unique,
+        "hidden": column.write_only,
+        "ranged": "gte" in operators,
+        "searched": "contains" in operators,
+    }
+    arguments |= {flag: True for flag, is_set in flags.items() if is_set}
+    if operators.get("eq", column.name) != column.name:
+        arguments["parameter"] = operators["eq"]
+    if column.default is not None:
+        arguments["default"] = column.default
+    for key, cases in (("accepted", examples.accepted), ("rejected", examples.rejected)):
+        # A value too long for one line of source (a dense pattern at its longest) is left out.
+        written = [case for case in cases if fits(case.value, _LINE_ROOM)]
+        if written:
+            arguments[key] = tuple(Call("Case", {}, (one.name, one.value)) for one in written)
+    return Call("Field", arguments)
+
+
+def _values(entity: ResolvedEntity, column: ResolvedColumn) -> Values:
+    try:
+        return values(column)
+    except PatternNotSampled as error:
+        raise InvalidInput(
+            f"No value was found that the field {column.name!r} of {entity.name} accepts: {error}.",
+            mend="Check the pattern against min_length and max_length, or simplify it.",
+            path=f"entities.{entity.name}.fields.{column.name}.pattern",
+        ) from error
+
+
+def _relation(relation: ResolvedRelation) -> Call:
+    arguments: dict[str, object] = {"name": relation.field, "target": relation.target}
+    if relation.kind is not RelationKind.MANY_TO_ONE:
+        arguments["kind"] = relation.kind.value
+    if relation.required:
+        arguments["required"] = True
+    if relation.on_delete.value != "restrict":
+        arguments["on_delete"] = relation.on_delete.value
+    return Call("Relation", arguments)
+
+
+def _lifecycle(lifecycle: ResolvedLifecycle) -> Call:
+    arguments: dict[str, object] = {
+        "field": lifecycle.field,
+        "initial": lifecycle.initial.name,
+        "states": tuple(state.name for state in lifecycle.enum.values),
+    }
+    if lifecycle.transitions:
+        arguments["transitions"] = tuple(map(_transition, lifecycle.transitions))
+    return Call("Lifecycle", arguments)
+
+
+def _transition(move: ResolvedTransition) -> Call:
+    arguments: dict[str, object] = {
+        "name": move.name,
+        "sources": tuple(state.name for state in move.sources),
+        "target": move.target.name,
+    }
+    roles = tuple(role for role in move.roles if role != ADMIN)
+    if roles:
+        arguments["roles"] = roles
+    return Call("Transition", arguments)

@@ -1,0 +1,238 @@
+"""Example values of one field: valid ones, those on each limit, and those just beyond it.
+
+Everything is derived from the field's type and constraints, in the form in which JSON carries it
+and the platform answers it (decimals and money as text with all their places, instants in UTC).
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from itertools import islice, product
+
+from engine.forge.blueprint.model import FieldType
+from engine.forge.resolve import ResolvedColumn
+from engine.forge.testing.patterns import (
+    LONGEST,
+    matching,
+    matching_length,
+    not_matching,
+)
+
+SAMPLES = 4
+UNIQUE_SAMPLES = 16
+Value = str | int | float | bool | None
+
+
+@dataclass(frozen=True)
+class Case:
+    """A value and, in a few words, what is special about it."""
+
+    name: str
+    value: Value
+
+
+@dataclass(frozen=True)
+class Values:
+    """`samples` are valid, all different, in ascending order, at least one."""
+
+    samples: tuple[Value, ...]
+    accepted: tuple[Case, ...] = ()
+    rejected: tuple[Case, ...] = ()
+
+
+def values(column: ResolvedColumn) -> Values:
+    """The examples for one field.
+
+    Raises `PatternNotSampled` when the column's pattern admits no valid value that can be found.
+    """
+    return _BY_TYPE[column.type](column)
+
+
+def _wanted(column: ResolvedColumn) -> int:
+    return UNIQUE_SAMPLES if column.unique else SAMPLES
+
+
+def _texts(column: ResolvedColumn) -> Values:
+    shortest, longest, wanted = column.min_length, column.max_length or LONGEST, _wanted(column)
+    samples = _readable(column, wanted)
+    if column.pattern is None:
+        samples = samples or list(_words(wanted, shortest, longest))
+    elif len(samples) < wanted:
+        samples = matching(column.pattern, shortest=max(shortest, 1), longest=longest, count=wanted)
+    accepted, rejected = [], [Case("a number instead of text", 7)]
+    for name, length in (("shortest", shortest), ("longest", longest)):
+        edge = _text_of_length(column, length) if length else None
+        if edge is not None:
+            accepted.append(Case(name, edge))
+    if shortest > 0:
+        rejected.append(Case("too short", _beyond(column, shortest - 1)))
+    rejected.append(Case("too long", _beyond(column, longest + 1)))
+    if column.pattern is not None:
+        wrong = not_matching(column.pattern, shortest=max(shortest, 1), longest=longest)
+        if wrong is not None:
+            rejected.append(Case("against the pattern", wrong))
+    rejected += _WRONG_TEXTS.get(column.type, [])
+    return Values(tuple(sorted(samples)), tuple(accepted), tuple(rejected))
+
+
+_READABLE = {
+    FieldType.EMAIL: "person{:02d}@example.com",
+    FieldType.PHONE: "+9665000000{:02d}",
+    FieldType.URL: "https://example.com/page-{:02d}",
+}
+_WRONG_TEXTS = {
+    FieldType.EMAIL: [Case("no domain", "person@"), Case("no @", "person.example.com")],
+    FieldType.PHONE: [Case("letters", "call me now"), Case("too few digits", "+1")],
+    FieldType.URL: [Case("no scheme", "example.com"), Case("a script", "javascript:alert(1)")],
+}
+
+
+def _readable(column: ResolvedColumn, wanted: int) -> list[str]:
+    """Samples as a person would write them, where the column takes all of them."""
+    shape = _READABLE.get(column.type)
+    if shape is None or column.pattern is None or column.max_length is None:
+        return []
+    texts = [shape.format(number) for number in range(1, wanted + 1)]
+    return [
+        text
+        for text in texts
+        if column.min_length <= len(text) <= column.max_length
+        and re.fullmatch(column.pattern, text)
+    ]
+
+
+def _text_of_length(column: ResolvedColumn, length: int) -> str | None:
+    if column.pattern is None:
+        return "a" * length
+    if column.type is FieldType.URL:
+        address = "https://example.com/".ljust(length, "a")
+        return address if re.fullmatch(column.pattern, address) else None
+    return matching_length(column.pattern, length)
+
+
+def _beyond(column: ResolvedColumn, length: int) -> str:
+    """A text of a forbidden length that is otherwise right, where the pattern allows one."""
+    return _text_of_length(column, length) or "a" * length
+
+
+def _words(count: int, shortest: int, longest: int) -> Iterator[str]:
+    """Different texts without a blank at either end, in ascending order."""
+    if longest >= 9:
+        for number in range(1, count + 1):
+            yield f"sample {number:02d}".ljust(shortest, "x")
+        return
+    letters = string.ascii_lowercase
+    for parts in islice(product(letters, repeat=min(longest, 2)), count):
+        yield "".join(parts).ljust(shortest, "x")
+
+
+def _integers(column: ResolvedColumn) -> Values:
+    low, high, wanted = int(column.minimum or 0), int(column.maximum or 0), _wanted(column)
+    start = max(low, min(1, high - wanted + 1))
+    return Values(
+        tuple(range(start, min(high, start + wanted - 1) + 1)),
+        (Case("smallest", low), Case("largest", high)),
+        (
+            Case("too small", low - 1),
+            Case("too large", high + 1),
+            Case("a text instead of a number", "many"),
+            Case("a fraction", start % 1000 + 0.5),
+        ),
+    )
+
+
+def _decimals(column: ResolvedColumn) -> Values:
+    """Counted in the smallest step that the places allow, so that every sum stays exact."""
+    places, wanted = column.scale or 0, _wanted(column)
+    unit = 10**places
+    low, high = (
+        int(Decimal(edge or 0).scaleb(places)) for edge in (column.minimum, column.maximum)
+    )
+    step = unit if high - low >= unit * (wanted - 1) else 1
+    start = max(low, min(unit, high - step * (wanted - 1)))
+    last = min(start + step * (wanted - 1), high)
+
+    def text(steps: int) -> str:
+        return f"{Decimal(steps).scaleb(-places):.{places}f}"
+
+    return Values(
+        tuple(map(text, range(start, last + 1, step))),
+        (Case("smallest", text(low)), Case("largest", text(high))),
+        (
+            Case("too small", text(low - 1)),
+            Case("too large", text(high + 1)),
+            Case("too many places", f"{text(start)}{'' if places else '.'}1"),
+            Case("a word", "many"),
+            Case("not a number", "NaN"),
+        ),
+    )
+
+
+def _booleans(column: ResolvedColumn) -> Values:
+    return Values((False, True), (), (Case("neither", "perhaps"),))
+
+
+def _dates(column: ResolvedColumn) -> Values:
+    days = [date(2026, 1, 5) + timedelta(days=n) for n in range(_wanted(column))]
+    return Values(
+        tuple(day.isoformat() for day in days),
+        (Case("a leap day", "2028-02-29"),),
+        (Case("a day that doesn't exist", "2026-02-30"), Case("a word", "soon")),
+    )
+
+
+def _times(column: ResolvedColumn) -> Values:
+    return Values(
+        tuple(f"{8 + n // 4:02d}:{n % 4 * 15:02d}:00" for n in range(_wanted(column))),
+        (Case("the first", "00:00:00"), Case("the last", "23:59:59")),
+        (Case("an hour that doesn't exist", "25:00:00"), Case("a word", "noon")),
+    )
+
+
+def _instants(column: ResolvedColumn) -> Values:
+    return Values(
+        tuple(f"2026-01-{5 + n:02d}T08:00:00Z" for n in range(_wanted(column))),
+        (Case("an instant in UTC", "2026-12-31T23:59:59Z"),),
+        (Case("a day that doesn't exist", "2026-02-30T08:00:00Z"), Case("a word", "soon")),
+    )
+
+
+def _uuids(column: ResolvedColumn) -> Values:
+    return Values(
+        tuple(f"5a3c9b1e-0000-4000-8000-{n:012d}" for n in range(1, _wanted(column) + 1)),
+        (),
+        (Case("not a UUID", "5a3c9b1e"),),
+    )
+
+
+def _choices(column: ResolvedColumn) -> Values:
+    choices = [value.name for value in column.enum.values] if column.enum else []
+    unknown = next(word for word in ("other_value", "no_such_value") if word not in choices)
+    return Values(
+        tuple(sorted(choices)),
+        tuple(Case(choice, choice) for choice in choices),
+        (Case("an unknown value", unknown),),
+    )
+
+
+_BY_TYPE: dict[FieldType, Callable[[ResolvedColumn], Values]] = {
+    FieldType.STRING: _texts,
+    FieldType.TEXT: _texts,
+    FieldType.INTEGER: _integers,
+    FieldType.DECIMAL: _decimals,
+    FieldType.MONEY: _decimals,
+    FieldType.BOOLEAN: _booleans,
+    FieldType.DATE: _dates,
+    FieldType.TIME: _times,
+    FieldType.INSTANT: _instants,
+    FieldType.UUID: _uuids,
+    FieldType.EMAIL: _texts,
+    FieldType.PHONE: _texts,
+    FieldType.URL: _texts,
+    FieldType.ENUM: _choices,
+}

@@ -1,0 +1,196 @@
+"""What passes between layers: commands, queries, views, events and documents.
+
+These Pydantic models are the only description of each. JSON Schema, OpenAPI and the reference
+pages are derived from them; nothing is described twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, runtime_checkable
+
+from pydantic import BaseModel, ConfigDict
+
+from engine.kernel.ids import uuid7
+
+
+class Message(BaseModel):
+    """Base of everything that crosses a layer: immutable, and unknown fields are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class View(Message):
+    """An answer, safe to show to a caller who holds the permission of its query."""
+
+
+class Event(Message):
+    """A fact that has happened. `type` is its name for ever; a changed shape gets a new version."""
+
+    type: ClassVar[str]
+    schema_version: ClassVar[int] = 1
+
+
+class Command(Message):
+    """A wish to change something. It declares who may wish it and what can come of it.
+
+    `transient` names fields that do not take part in the idempotency fingerprint: values that a
+    faithful repetition of the call can't reproduce, such as a freshly drawn secret's hash.
+    """
+
+    permission: ClassVar[str]
+    emits: ClassVar[tuple[type[Event], ...]]
+    transient: ClassVar[frozenset[str]] = frozenset()
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the command's name and canonical JSON content, as hex."""
+        content = self.model_dump(mode="json", exclude=set(self.transient))
+        return digest_json([type(self).__name__, content])
+
+
+class Query(Message):
+    """A question. It declares who may ask it."""
+
+    permission: ClassVar[str]
+
+
+class Document(Message):
+    """The current state of one aggregate, folded from its events and from nothing else.
+
+    `fold` is pure: the same events in the same order give the same document. `events` lists every
+    event type that its streams may hold.
+    """
+
+    kind: ClassVar[str]
+    events: ClassVar[tuple[type[Event], ...]]
+
+    @classmethod
+    def fold(cls, state: Self | None, event: Event) -> Self:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """When a work item may next be claimed, and its rank among the tenant's own (low first)."""
+
+    at: datetime
+    priority: int = 0
+
+
+@runtime_checkable
+class Schedulable(Protocol):
+    """A document that is also an item of durable work.
+
+    The storage layer keeps the work queue in step with `due()` inside the transaction that stores
+    the document, so that accepting work and queueing it are one commit.
+    """
+
+    def due(self) -> Due | None: ...
+
+
+D = TypeVar("D", bound=Document)
+
+
+@dataclass(frozen=True, slots=True)
+class Versioned(Generic[D]):
+    """A document with the number of events in its stream."""
+
+    id: str
+    version: int
+    document: D
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is asking: always a member of one tenant, with the permissions it holds there."""
+
+    id: str
+    tenant: str
+    permissions: frozenset[str]
+
+    def may(self, permission: str) -> bool:
+        area = permission.partition(".")[0]
+        return bool(self.permissions & {permission, f"{area}.*", "*"})
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One command on its way to the dispatcher, with everything an audit needs to know.
+
+    `trace` is a W3C `traceparent` value or empty. `idempotency_key` makes a repetition return the
+    first answer; it is scoped to the tenant.
+    """
+
+    command: Command
+    caller: Caller
+    tenant: str
+    idempotency_key: str | None = None
+    trace: str = ""
+    id: str = field(default_factory=lambda: str(uuid7()))
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event as the store keeps it.
+
+    `(xid, position)` is its place in the order in which readers see events; `version` its place
+    in its own stream, counted from 1.
+    """
+
+    tenant: str
+    xid: int
+    position: int
+    kind: str
+    id: str
+    version: int
+    event_id: str
+    type: str
+    schema_version: int
+    data: Mapping[str, Any]
+    metadata: Mapping[str, Any]
+    at: datetime
+
+    @property
+    def cursor(self) -> str:
+        return f"{self.xid}-{self.position}"
+
+
+class Catalogue:
+    """Every document kind and event type that an installation knows.
+
+    Raises `ValueError` when two classes claim one name: a stored event must have one meaning.
+    """
+
+    def __init__(self, documents: Iterable[type[Document]]) -> None:
+        self.documents: dict[str, type[Document]] = {}
+        self.events: dict[str, type[Event]] = {}
+        for document in documents:
+            if self.documents.setdefault(document.kind, document) is not document:
+                raise ValueError(f"two documents are called {document.kind!r}")
+            for event in document.events:
+                if self.events.setdefault(event.type, event) is not event:
+                    raise ValueError(f"two events are called {event.type!r}")
+
+    def decode(self, event_type: str, data: Mapping[str, Any]) -> Event:
+        return self.events[event_type].model_validate(dict(data))
+
+    def refold(self, document: type[D], history: Sequence[Recorded]) -> Versioned[D] | None:
+        """The document that its events give, or None for an empty history."""
+        state: D | None = None
+        for recorded in history:
+            state = document.fold(state, self.decode(recorded.type, recorded.data))
+        return None if state is None else Versioned(history[-1].id, history[-1].version, state)
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys, no spaces and unescaped Unicode: equal values give equal bytes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def digest_json(value: Any) -> str:
+    """SHA-256 of the canonical JSON, as hex."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()

@@ -1,0 +1,70 @@
+"""Connections: one pool per role, and transactions that belong to one tenant."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from engine.kernel.errors import Unavailable
+
+SET_TENANT = text("SELECT set_config('webnova.tenant', :tenant, true)")
+
+
+def driver_url(url: str) -> str:
+    """A plain `postgresql://` address as SQLAlchemy's asyncpg dialect wants it."""
+    return make_url(url).set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
+
+
+class Database:
+    """A pool of connections as one role. Belongs to the event loop that first uses it."""
+
+    def __init__(self, url: str, *, size: int = 10, name: str = "webnova") -> None:
+        self.engine: AsyncEngine = create_async_engine(
+            driver_url(url),
+            pool_size=size,
+            max_overflow=0,
+            pool_timeout=10,
+            pool_pre_ping=True,
+            connect_args={
+                "server_settings": {
+                    "application_name": name,
+                    "search_path": "webnova",
+                    "idle_in_transaction_session_timeout": "30000",
+                    "statement_timeout": "30000",
+                }
+            },
+        )
+
+    @asynccontextmanager
+    async def transaction(self, tenant: str | None = None) -> AsyncIterator[AsyncConnection]:
+        """One transaction, in the scope of the tenant if one is given.
+
+        Without a tenant, row-level security shows no row of any tenant to the application role.
+        A database that can't be reached is `Unavailable`.
+        """
+        try:
+            async with self.engine.begin() as connection:
+                if tenant is not None:
+                    await connection.execute(SET_TENANT, {"tenant": tenant})
+                yield connection
+        except (OperationalError, InterfaceError, OSError, TimeoutError) as error:
+            raise _unavailable() from error
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise _unavailable() from error
+            raise
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+
+def _unavailable() -> Unavailable:
+    return Unavailable(
+        "The database does not answer.",
+        mend="Try again shortly; `webnova status` shows whether it is running.",
+    )

@@ -1,0 +1,131 @@
+"""Reading events as they happen, without ever missing one.
+
+Positions are drawn before commit, so a reader that remembers only a position skips events of
+writers that commit late. Readers here go by `(xid, position)` and look only at transactions below
+`pg_snapshot_xmin(pg_current_snapshot())`: every such transaction has ended, so nothing can appear
+behind the cursor any more. The price is that one long transaction holds readers up; the pools'
+`idle_in_transaction_session_timeout` and `statement_timeout` bound that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+from sqlalchemy import text
+
+from engine.kernel.contracts import Recorded
+from engine.kernel.errors import InvalidInput
+from storage.database import Database
+from storage.transactions import EVENT_COLUMNS, recorded
+
+CURSOR = re.compile(r"(\d{1,19})-(\d{1,18})")
+PULSE = text("SELECT pg_current_snapshot()::text")
+
+
+class PostgresFeed:
+    """`engine.kernel.dispatch.Feed`.
+
+    Subscribers of one process share a single pulse: one small query every `interval` seconds
+    while anyone listens, none otherwise. Each subscriber reads again only when the pulse shows
+    that some transaction has ended since.
+    """
+
+    def __init__(
+        self, database: Database, *, interval: float = 0.05, heartbeat: float = 15.0
+    ) -> None:
+        self._database = database
+        self._interval = interval
+        self._heartbeat = heartbeat
+        self._listeners = 0
+        self._snapshot = ""
+        self._changed = asyncio.Condition()
+        self._pulse: asyncio.Task[None] | None = None
+
+    async def read(
+        self,
+        tenant: str,
+        *,
+        after: str | None,
+        kind: str | None = None,
+        id: str | None = None,
+        limit: int = 500,
+    ) -> list[Recorded]:
+        """The next events past the cursor, oldest first, at most `limit`.
+
+        Raises `InvalidInput` for a cursor that this store never gave out.
+        """
+        xid, position = parse_cursor(after)
+        conditions = [
+            "tenant_id = :t",
+            "(xid, position) > (CAST(CAST(:x AS text) AS xid8), :p)",
+            "xid < pg_snapshot_xmin(pg_current_snapshot())",
+        ]
+        values: dict[str, Any] = {"t": tenant, "x": str(xid), "p": position, "limit": limit}
+        if kind is not None:
+            conditions.append("kind = :kind")
+            values["kind"] = kind
+        if id is not None:
+            conditions.append("id = :id")
+            values["id"] = id
+        statement = text(
+            f"SELECT {EVENT_COLUMNS} FROM events WHERE {' AND '.join(conditions)}"
+            " ORDER BY xid, position LIMIT :limit"
+        )
+        async with self._database.transaction(tenant) as connection:
+            return [recorded(row) for row in await connection.execute(statement, values)]
+
+    async def subscribe(
+        self, tenant: str, *, after: str | None, kind: str | None = None, id: str | None = None
+    ) -> AsyncIterator[Recorded | None]:
+        self._listeners += 1
+        self._ensure_pulse()
+        try:
+            while True:
+                seen = self._snapshot
+                events = await self.read(tenant, after=after, kind=kind, id=id)
+                for event in events:
+                    yield event
+                    after = event.cursor
+                if not events and not await self._wait(seen):
+                    yield None
+        finally:
+            self._listeners -= 1
+
+    async def _wait(self, seen: str) -> bool:
+        self._ensure_pulse()
+        try:
+            async with asyncio.timeout(self._heartbeat), self._changed:
+                await self._changed.wait_for(lambda: self._snapshot != seen)
+        except TimeoutError:
+            return False
+        return True
+
+    def _ensure_pulse(self) -> None:
+        if self._pulse is None or self._pulse.done():
+            self._pulse = asyncio.create_task(self._beat())
+
+    async def _beat(self) -> None:
+        while self._listeners:
+            async with self._database.transaction() as connection:
+                snapshot = str((await connection.execute(PULSE)).scalar_one())
+            if snapshot != self._snapshot:
+                async with self._changed:
+                    self._snapshot = snapshot
+                    self._changed.notify_all()
+            await asyncio.sleep(self._interval)
+
+
+def parse_cursor(cursor: str | None) -> tuple[int, int]:
+    """The `(xid, position)` of a cursor; the beginning for None."""
+    if cursor is None:
+        return 0, 0
+    match = CURSOR.fullmatch(cursor)
+    if match is None:
+        raise InvalidInput(
+            "That is not a place in the event stream.",
+            mend="Send the id of the last event you received, or leave it out to start anew.",
+        )
+    return int(match[1]), int(match[2])

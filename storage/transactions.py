@@ -1,0 +1,265 @@
+"""The ledger in Postgres: events, the documents folded from them, and what commits with them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from sqlalchemy import Row, bindparam, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from engine.kernel.clock import Clock, system_clock
+from engine.kernel.contracts import (
+    Call,
+    Catalogue,
+    Document,
+    Event,
+    Recorded,
+    Schedulable,
+    Versioned,
+)
+from engine.kernel.errors import IdempotencyConflict, LeaseLost, NotFound, VersionConflict
+from engine.kernel.ids import uuid7
+from storage.database import Database
+
+D = TypeVar("D", bound=Document)
+
+EVENT_COLUMNS = (
+    "xid::text AS xid, position, tenant_id, kind, id, version, event_id, type, schema_version,"
+    " data, metadata, at"
+)
+
+FIND = text("SELECT version, data FROM documents WHERE tenant_id = :t AND kind = :k AND id = :i")
+HISTORY = text(
+    f"SELECT {EVENT_COLUMNS} FROM events"
+    " WHERE tenant_id = :t AND kind = :k AND id = :i AND version >= :v ORDER BY version"
+)
+APPEND = text(
+    "INSERT INTO events (tenant_id, kind, id, version, event_id, type, schema_version, data,"
+    " metadata, at) VALUES (:t, :k, :i, :v, :e, :type, :s, :data, :meta, :at)"
+).bindparams(bindparam("data", type_=JSONB), bindparam("meta", type_=JSONB))
+STORE = text(
+    "INSERT INTO documents (tenant_id, kind, id, version, data) VALUES (:t, :k, :i, :v, :data)"
+    " ON CONFLICT (tenant_id, kind, id) DO UPDATE SET version = :v, data = :data"
+).bindparams(bindparam("data", type_=JSONB))
+SCHEDULE = text(
+    "INSERT INTO work (tenant_id, kind, id, due_at, priority) VALUES (:t, :k, :i, :at, :p)"
+    " ON CONFLICT (tenant_id, kind, id) DO UPDATE SET due_at = :at, priority = :p"
+)
+FINISH = text("DELETE FROM work WHERE tenant_id = :t AND kind = :k AND id = :i")
+GUARD = text("SELECT fence FROM work WHERE tenant_id = :t AND kind = :k AND id = :i FOR UPDATE")
+RESERVE = text(
+    "INSERT INTO idempotency (tenant_id, key, fingerprint) VALUES (:t, :key, :f)"
+    " ON CONFLICT (tenant_id, key) DO NOTHING"
+)
+RECALL = text("SELECT fingerprint, answer FROM idempotency WHERE tenant_id = :t AND key = :key")
+REMEMBER = text(
+    "UPDATE idempotency SET answer = :answer WHERE tenant_id = :t AND key = :key"
+).bindparams(bindparam("answer", type_=JSONB))
+KEEP = text(
+    "INSERT INTO blobs (tenant_id, digest, content) VALUES (:t, :d, :c)"
+    " ON CONFLICT (tenant_id, digest) DO NOTHING"
+)
+FETCH = text("SELECT content FROM blobs WHERE tenant_id = :t AND digest = :d")
+
+
+def recorded(row: Row[Any]) -> Recorded:
+    return Recorded(
+        tenant=row.tenant_id,
+        xid=int(row.xid),
+        position=row.position,
+        kind=row.kind,
+        id=row.id,
+        version=row.version,
+        event_id=str(row.event_id),
+        type=row.type,
+        schema_version=row.schema_version,
+        data=row.data,
+        metadata=row.metadata,
+        at=row.at,
+    )
+
+
+class PostgresReader:
+    """`engine.kernel.dispatch.Reader` on one open transaction."""
+
+    def __init__(self, connection: AsyncConnection, tenant: str, catalogue: Catalogue) -> None:
+        self._connection = connection
+        self.tenant = tenant
+        self._catalogue = catalogue
+
+    def _key(self, kind: str, id: str) -> dict[str, Any]:
+        return {"t": self.tenant, "k": kind, "i": id}
+
+    async def find(self, document: type[D], id: str) -> Versioned[D] | None:
+        row = (await self._connection.execute(FIND, self._key(document.kind, id))).first()
+        if row is None:
+            return None
+        return Versioned(id, row.version, document.model_validate(row.data))
+
+    async def list(
+        self,
+        document: type[D],
+        *,
+        where: Mapping[str, str] | None = None,
+        after: str | None = None,
+        limit: int = 50,
+        newest_first: bool = False,
+    ) -> Sequence[Versioned[D]]:
+        values: dict[str, Any] = {"t": self.tenant, "k": document.kind, "limit": limit}
+        conditions = ["tenant_id = :t", "kind = :k"]
+        for number, (name, value) in enumerate((where or {}).items()):
+            if name not in document.model_fields:
+                raise ValueError(f"{document.__name__} has no field {name!r}")
+            conditions.append(f"data ->> '{name}' = :w{number}")
+            values[f"w{number}"] = value
+        if after is not None:
+            conditions.append("id < :after" if newest_first else "id > :after")
+            values["after"] = after
+        order = "DESC" if newest_first else "ASC"
+        statement = text(
+            f"SELECT id, version, data FROM documents WHERE {' AND '.join(conditions)}"
+            f" ORDER BY id {order} LIMIT :limit"
+        )
+        rows = await self._connection.execute(statement, values)
+        return [Versioned(row.id, row.version, document.model_validate(row.data)) for row in rows]
+
+    async def history(
+        self, document: type[Document], id: str, *, from_version: int = 1
+    ) -> Sequence[Recorded]:
+        values = {**self._key(document.kind, id), "v": from_version}
+        return [recorded(row) for row in await self._connection.execute(HISTORY, values)]
+
+    async def blob(self, digest: str) -> bytes:
+        row = (await self._connection.execute(FETCH, {"t": self.tenant, "d": digest})).first()
+        if row is None:
+            raise NotFound("There is no content with that digest.", digest=digest)
+        return bytes(row.content)
+
+
+class PostgresTransaction(PostgresReader):
+    """`engine.kernel.dispatch.Transaction` on one open transaction."""
+
+    def __init__(
+        self, connection: AsyncConnection, call: Call, catalogue: Catalogue, clock: Clock
+    ) -> None:
+        super().__init__(connection, call.tenant, catalogue)
+        self._call = call
+        self._clock = clock
+
+    async def append(
+        self, document: type[D], id: str, events: Sequence[Event], *, expected: int
+    ) -> Versioned[D]:
+        current = await self.find(document, id)
+        version = current.version if current else 0
+        if version != expected or not events:
+            raise VersionConflict(
+                f"The {document.kind} {id!r} is at version {version}, not {expected}.",
+                mend="Read it again and repeat the change.",
+                version=version,
+            )
+        state = current.document if current else None
+        rows = []
+        for number, event in enumerate(events, start=version + 1):
+            state = document.fold(state, event)
+            rows.append(self._event_row(document.kind, id, number, event))
+        assert state is not None
+        try:
+            await self._connection.execute(APPEND, rows)
+        except IntegrityError as error:
+            raise VersionConflict(
+                f"The {document.kind} {id!r} was changed by someone else in the meantime.",
+                mend="Read it again and repeat the change.",
+            ) from error
+        stored = Versioned(id, version + len(rows), state)
+        await self._store(document, stored)
+        return stored
+
+    def _event_row(self, kind: str, id: str, version: int, event: Event) -> dict[str, Any]:
+        metadata = {
+            "caller": self._call.caller.id,
+            "command": type(self._call.command).__name__,
+            "causation": self._call.id,
+            "trace": self._call.trace,
+        }
+        return {
+            **self._key(kind, id),
+            "v": version,
+            "e": uuid7(),
+            "type": event.type,
+            "s": event.schema_version,
+            "data": event.model_dump(mode="json"),
+            "meta": metadata,
+            "at": self._clock(),
+        }
+
+    async def _store(self, document: type[D], stored: Versioned[D]) -> None:
+        key = self._key(document.kind, stored.id)
+        data = stored.document.model_dump(mode="json")
+        await self._connection.execute(STORE, {**key, "v": stored.version, "data": data})
+        if isinstance(stored.document, Schedulable):
+            due = stored.document.due()
+            if due is None:
+                await self._connection.execute(FINISH, key)
+            else:
+                await self._connection.execute(SCHEDULE, {**key, "at": due.at, "p": due.priority})
+
+    async def guard(self, kind: str, id: str, fence: int) -> None:
+        row = (await self._connection.execute(GUARD, self._key(kind, id))).first()
+        if row is None or row.fence != fence:
+            raise LeaseLost(f"The lease on {kind} {id!r} has passed to another worker.")
+
+    async def put_blob(self, content: bytes) -> str:
+        digest = hashlib.sha256(content).hexdigest()
+        await self._connection.execute(KEEP, {"t": self.tenant, "d": digest, "c": content})
+        return digest
+
+    async def recall(self, key: str, fingerprint: str) -> Mapping[str, Any] | None:
+        values = {"t": self.tenant, "key": key, "f": fingerprint}
+        if (await self._connection.execute(RESERVE, values)).rowcount:
+            return None
+        row = (await self._connection.execute(RECALL, values)).one()
+        if row.fingerprint != fingerprint:
+            raise IdempotencyConflict(
+                "This idempotency key was used before with another request.",
+                mend="Use a new key for a new request.",
+            )
+        answer: Mapping[str, Any] = row.answer
+        return answer
+
+    async def remember(self, key: str, answer: Mapping[str, Any]) -> None:
+        await self._connection.execute(
+            REMEMBER, {"t": self.tenant, "key": key, "answer": dict(answer)}
+        )
+
+    async def rebuild(self, document: type[D], id: str) -> Versioned[D] | None:
+        """Drop one document and fold it anew from its events."""
+        fresh = self._catalogue.refold(document, await self.history(document, id))
+        if fresh is not None:
+            await self._store(document, fresh)
+        return fresh
+
+
+class PostgresTransactions:
+    """`engine.kernel.dispatch.Transactions` as the application role."""
+
+    def __init__(
+        self, database: Database, catalogue: Catalogue, clock: Clock = system_clock
+    ) -> None:
+        self._database = database
+        self._catalogue = catalogue
+        self._clock = clock
+
+    @asynccontextmanager
+    async def writing(self, call: Call) -> AsyncIterator[PostgresTransaction]:
+        async with self._database.transaction(call.tenant) as connection:
+            yield PostgresTransaction(connection, call, self._catalogue, self._clock)
+
+    @asynccontextmanager
+    async def reading(self, tenant: str) -> AsyncIterator[PostgresReader]:
+        async with self._database.transaction(tenant) as connection:
+            yield PostgresReader(connection, tenant, self._catalogue)
