@@ -72,7 +72,7 @@ class PostgresFeed:
             values["id"] = id
         statement = text(
             f"SELECT {EVENT_COLUMNS} FROM events WHERE {' AND '.join(conditions)}"
-            " ORDER BY xid, position LIMIT :limit"
+            " ORDER BY events.xid, events.position LIMIT :limit"
         )
         async with self._database.transaction(tenant) as connection:
             return [recorded(row) for row in await connection.execute(statement, values)]

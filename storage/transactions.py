@@ -29,7 +29,7 @@ from storage.database import Database
 D = TypeVar("D", bound=Document)
 
 EVENT_COLUMNS = (
-    "xid::text AS xid, position, tenant_id, kind, id, version, event_id, type, schema_version,"
+    "xid::text AS xid_text, position, tenant_id, kind, id, version, event_id, type, schema_version,"
     " data, metadata, at"
 )
 
@@ -70,7 +70,7 @@ FETCH = text("SELECT content FROM blobs WHERE tenant_id = :t AND digest = :d")
 def recorded(row: Row[Any]) -> Recorded:
     return Recorded(
         tenant=row.tenant_id,
-        xid=int(row.xid),
+        xid=int(row.xid_text),
         position=row.position,
         kind=row.kind,
         id=row.id,

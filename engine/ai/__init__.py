@@ -1,0 +1,1 @@
+"""From a description to a Blueprint: offline by retrieval and patterns, or by a language model."""

@@ -13,7 +13,12 @@ import re
 
 from engine.forge.blueprint.names import LIBRARY_WORDS, MAX_IDENTIFIER, TYPE_WORDS
 
-_ATTRIBUTES = LIBRARY_WORDS | TYPE_WORDS | {"limit", "offset", "sort", "type_annotation_map"}
+_ATTRIBUTES = frozenset(
+    LIBRARY_WORDS
+    | TYPE_WORDS
+    | {"limit", "offset", "sort", "sa", "dt", "orm", "mapped_column", "type_annotation_map"}
+)
+_TRANSITIONS = frozenset({"list", "create", "get", "update", "delete"})
 _CLASSES = frozenset(
     """
     APIRouter Access Annotated Any Base BaseModel Body CheckConstraint Column ConfigDict Created
@@ -65,6 +70,11 @@ def identifier(*parts: str) -> str:
 def is_taken_attribute(name: str) -> bool:
     """Whether Python, or a base class of generated models, needs this name for itself."""
     return keyword.iskeyword(name) or name in _ATTRIBUTES or name.startswith("model_")
+
+
+def is_taken_transition(name: str) -> bool:
+    """Whether a transition of this name would be called like one of the other actions."""
+    return name in _TRANSITIONS
 
 
 def class_name(name: str) -> str:

@@ -303,8 +303,11 @@ class _EntityResolver:
         if source_column == target_column:
             target_column = f"other_{target_column}"
         column = target_column if many else field
+        if many:
+            self._claim_field(name, stem, path)
         return ResolvedRelation(
             name=key,
+            attribute=stem,
             field=field,
             kind=relation.kind,
             target=relation.to,
@@ -351,6 +354,10 @@ class _EntityResolver:
                 raise InvalidInput(f"There is no state {key!r}.", path=f"{path}.{where}")
             return values[key]
 
+        for key in lifecycle.transitions:
+            if names.is_taken_transition(key):
+                message = f"The name {key!r} is reserved."
+                raise InvalidInput(message, mend="Rename it.", path=f"{path}.transitions.{key}")
         transitions = tuple(
             ResolvedTransition(
                 name=key,

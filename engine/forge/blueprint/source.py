@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
 from engine.forge.blueprint.checks import check
 from engine.forge.blueprint.model import Blueprint
-from engine.forge.blueprint.problems import Finding, Path, Problem, dotted, pointer
+from engine.forge.blueprint.problems import Finding, Path, Problem, closest, dotted, pointer
 from engine.forge.blueprint.reader import Document, Place, read, read_data
 from engine.forge.blueprint.structure import Fit, fit
 from engine.kernel.errors import InvalidInput
@@ -59,25 +59,43 @@ def _judge(document: Document, show: _Show, title: str) -> Loaded:
         placed += [(document.place(finding), finding) for finding in result.findings]
     warnings: list[_Placed] = []
     if result.blueprint is not None and not result.more:
+        doubtful = result.left_out | {_part(path) for path in result.left_out}
         for finding in check(result.blueprint):
-            if _stands(finding, document, result):
+            if _stands(finding, document, doubtful):
                 kept = placed if finding.severity == "error" else warnings
-                kept.append((document.place(finding), finding))
+                kept.append((document.place(finding), _as_written(finding, document)))
     if placed or result.blueprint is None:
         raise _invalid(placed, result.more, show, title)
     warnings.sort(key=_order)
     return Loaded(result.blueprint, tuple(show(*item) for item in warnings[:MOST_PROBLEMS]))
 
 
-def _stands(finding: Finding, document: Document, result: Fit) -> bool:
+def _stands(finding: Finding, document: Document, doubtful: set[Path]) -> bool:
     """Whether a finding is about the document, not about a part that had to be left out."""
-    if not result.left_out:
-        return True
     absent = finding.absent
-    if absent is not None and (absent in document.keys or _inside(absent, result.left_out)):
+    if absent is not None and (absent in document.keys or _inside(absent, doubtful)):
         return False
-    parts = {path[:-1] for path in result.left_out if len(path) > 4}
-    return not _inside(finding.path, parts | result.left_out)
+    return not _inside(finding.path, doubtful)
+
+
+def _part(path: Path) -> Path:
+    """The field, relation, access rule, state or transition that `path` lies in, or itself."""
+    if path[:1] != ("entities",) or len(path) < 5:
+        return path
+    return path[:5] if path[2] == "lifecycle" else path[:4]
+
+
+def _as_written(finding: Finding, document: Document) -> Finding:
+    """The suggestion in terms of the text: parts that are left out count, numbers keep zeros."""
+    literal = document.literals.get(finding.path)
+    suggestion = finding.suggestion
+    if literal is not None and suggestion is not None and suggestion.startswith('"'):
+        suggestion = f'"{literal}"'
+    elif finding.absent is not None and suggestion is None:
+        around = finding.absent[:-1]
+        names = [str(key[-1]) for key in document.keys if key[:-1] == around]
+        suggestion = closest(str(finding.absent[-1]), names)
+    return replace(finding, suggestion=suggestion)
 
 
 def _inside(path: Path, roots: set[Path]) -> bool:

@@ -36,6 +36,7 @@ from engine.forge.blueprint.reader import Document
 
 MOST_EXPLAINED = 50
 _MOST_ROUNDS = 8
+_NO_NAME = "no-name"
 
 _OTHER_WORDS: dict[Any, dict[str, str]] = {
     FieldType: {
@@ -111,7 +112,11 @@ def fit(document: Document) -> Fit:
 
 
 def _explain_all(wrongs: list[_Wrong], document: Document, result: Fit) -> None:
-    told = [wrong for wrong in wrongs if not _below(wrong.path, document.broken)]
+    told = [
+        wrong
+        for wrong in wrongs
+        if wrong.kind == "extra_forbidden" or not _below(wrong.path, document.broken)
+    ]
     told.sort(key=lambda wrong: document.place(Finding(wrong.path, "")))
     result.more = max(0, len(told) - MOST_EXPLAINED)
     result.findings += [_explain(wrong, document) for wrong in told[:MOST_EXPLAINED]]
@@ -123,7 +128,11 @@ def _fitting_part(data: Any, wrongs: list[_Wrong], result: Fit) -> Blueprint | N
     for _ in range(_MOST_ROUNDS):
         for wrong in reversed(wrongs):
             path = wrong.path[:-1] if wrong.kind == "missing" else wrong.path
-            if len(path) < 1 or path == ("entities",):
+            if wrong.path == ("name",):
+                result.left_out.add(wrong.path)
+                remaining["name"] = _NO_NAME
+                continue
+            if path in ((), ("entities",)):
                 return None
             result.left_out.add(path)
             if wrong.kind == "extra_forbidden":
@@ -268,7 +277,7 @@ def _unknown_choice(wrong: _Wrong, document: Document) -> _Told:
     choices = _choices(annotation)
     if not isinstance(wrong.value, str):
         suggestion = f'"{wrong.value}"' if str(wrong.value) in choices else None
-        return f"must be {listed(choices)} as a text in quotes, not {_a(wrong.value)}", suggestion
+        return f"must be {listed(choices)} in quotes, not {_a(wrong.value)}", suggestion
     other = _OTHER_WORDS.get(annotation, {}).get(wrong.value.lower())
     return f"{quoted(wrong.value)} is not possible here; use {listed(choices)}", (
         other or closest(wrong.value, choices)
@@ -306,8 +315,10 @@ def _wrong_type(wrong: _Wrong, document: Document) -> _Told:
 
 
 def _a(value: object) -> str:
-    if isinstance(value, bool | int | float):
+    if isinstance(value, bool):
         return f"`{json.dumps(value)}`"
+    if isinstance(value, int | float):
+        return f"the number `{json.dumps(value)}`"
     if isinstance(value, str):
         return f"the text {quoted(value)}"
     return "a list" if isinstance(value, list) else "a mapping"

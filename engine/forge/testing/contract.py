@@ -185,6 +185,8 @@ def _lifecycle(lifecycle: ResolvedLifecycle) -> Call:
         "initial": lifecycle.initial.name,
         "states": tuple(state.name for state in lifecycle.enum.values),
     }
+    if lifecycle.filters and lifecycle.filters[0].parameter != lifecycle.field:
+        arguments["parameter"] = lifecycle.filters[0].parameter
     if lifecycle.transitions:
         arguments["transitions"] = tuple(map(_transition, lifecycle.transitions))
     return Call("Lifecycle", arguments)

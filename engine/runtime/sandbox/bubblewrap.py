@@ -85,7 +85,9 @@ def _options(spec: SandboxSpec, files: dict[str, int]) -> list[str]:
     options += ["--uid", str(_UID), "--gid", str(_UID), "--hostname", "sandbox"]
     options += ["--cap-drop", "ALL", "--die-with-parent", "--new-session"]
     options += _system()
-    options += ["--proc", "/proc", "--dev", "/dev"]
+    # The system's settings below /proc/sys belong to root, capabilities or not, so a platform that
+    # runs as root must not leave them writable.
+    options += ["--proc", "/proc", "--remount-ro", "/proc", "--dev", "/dev"]
     shared = min(_SHARED_MEMORY_BYTES, limits.memory_bytes)
     options += ["--size", str(shared), "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]
     options += ["--perms", "1777", "--size", str(limits.file_bytes), "--tmpfs", "/tmp"]

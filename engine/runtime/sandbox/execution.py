@@ -99,25 +99,24 @@ class Outcome:
 
 
 class _Stream:
-    """Reads one pipe: keeps its tail, hands on its lines, counts against the shared budget."""
+    """Reads one pipe: keeps its beginning, hands on its lines, counts against the shared budget."""
 
     def __init__(self, reader: asyncio.StreamReader, budget: _Budget, sink: OutputSink | None):
         self._reader, self._budget, self._sink = reader, budget, sink
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._line = ""
-        self._tail = bytearray()
+        self._kept = bytearray()
 
-    async def read(self) -> Breach | None:
+    async def read(self) -> None:
+        """Read to the end. What exceeds the budget is dropped, but read: an exit is only noticed
+        once the pipes are empty."""
         while chunk := await self._reader.read(_CHUNK):
             kept = chunk[: self._budget.take(len(chunk))]
-            self._tail += kept
+            self._kept += kept
             self._pass_on(self._decoder.decode(kept))
-            if len(kept) < len(chunk):
-                return Breach("output_limit", f"It wrote more than {self._budget.total} bytes.")
         self._pass_on(self._decoder.decode(b"", final=True))
         if self._line and self._sink:
             self._sink(self._line)
-        return None
 
     def _pass_on(self, text: str) -> None:
         if self._sink is None:
@@ -130,18 +129,30 @@ class _Stream:
             self._line = self._line[_LONGEST_LINE:]
 
     def text(self) -> str:
-        return self._tail.decode(errors="replace")
+        return self._kept.decode(errors="replace")
 
 
-@dataclass
 class _Budget:
-    total: int
-    used: int = 0
+    """Bytes that all streams of a program may hold together."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._used = total, 0
+        self._exceeded = asyncio.Event()
 
     def take(self, count: int) -> int:
-        granted = min(count, self.total - self.used)
-        self.used += granted
+        granted = min(count, self._total - self._used)
+        self._used += granted
+        if granted < count:
+            self._exceeded.set()
         return granted
+
+    async def breach(self) -> Breach:
+        await self._exceeded.wait()
+        return Breach("output_limit", f"It wrote more than {self._total} bytes.")
+
+    @property
+    def exceeded(self) -> bool:
+        return self._exceeded.is_set()
 
 
 def over_limit(used: tree.TreeUsage, limits: Limits) -> Breach | None:
@@ -208,9 +219,9 @@ class Execution:
         process = started.process
         assert process.stdout is not None and process.stderr is not None
         self._started, self._spec = started, spec
-        budget = _Budget(spec.limits.output_bytes)
-        self._out = _Stream(process.stdout, budget, sink)
-        self._err = _Stream(process.stderr, budget, sink)
+        self._budget = _Budget(spec.limits.output_bytes)
+        self._out = _Stream(process.stdout, self._budget, sink)
+        self._err = _Stream(process.stderr, self._budget, sink)
         self._began = time.monotonic()
 
     async def finish(self) -> Outcome:
@@ -218,8 +229,9 @@ class Execution:
         exited = asyncio.create_task(process.wait())
         pumps = {asyncio.create_task(stream.read()) for stream in (self._out, self._err)}
         watch = asyncio.create_task(_watch(self._started, limits, self._began))
+        flood = asyncio.create_task(self._budget.breach())
         feed = asyncio.create_task(_feed(process, self._spec.stdin))
-        everything: set[asyncio.Task[Any]] = {exited, watch, feed, *pumps}
+        everything: set[asyncio.Task[Any]] = {exited, watch, flood, feed, *pumps}
         breach: Breach | None = None
         try:
             pending = set(everything)
@@ -229,7 +241,10 @@ class Execution:
             await self._started.end()
             duration = time.monotonic() - self._began
             drained, _ = await asyncio.wait(pumps, timeout=_DRAIN_S)
-            breach = breach or _first_breach(drained)
+            for pump in drained:
+                pump.result()
+            if breach is None and self._budget.exceeded:
+                breach = await self._budget.breach()
         finally:
             for task in everything:
                 task.cancel()

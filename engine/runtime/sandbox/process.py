@@ -97,6 +97,7 @@ class ProcessDriver:
                 "cwd": str(spec.cwd),
                 "rlimits": enclosure.kernel_limits(spec.limits) | _task_limit(spec.limits),
                 "group": group.join if group is not None else None,
+                "scratch": scratch,
                 "parent": os.getpid(),
             }
             process = await self._spawn(config, has_input=spec.stdin is not None)

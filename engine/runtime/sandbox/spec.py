@@ -99,8 +99,8 @@ class SandboxResult(BaseModel):
     """How a run ended.
 
     `exit_code` is the program's own; `128 + n` when signal `n` ended it, and `None` when it never
-    started. `stdout` and `stderr` hold the last part of each, at most `limits.output_bytes`, with
-    bytes that are no UTF-8 replaced. `enforced` names the limits that this driver on this machine
+    started. `stdout` and `stderr` hold at most `limits.output_bytes` together, with bytes that are
+    no UTF-8 replaced. `enforced` names the limits that this driver on this machine
     holds the program to (`network`, `filesystem` and `environment` among them), `unenforced` those
     that it does not. `reason` says in a sentence why the verdict is not `ok`.
     """

@@ -2,8 +2,9 @@
 
 Run as a script by the process driver, with standard library only. Reads one JSON object from the
 file descriptor in its first argument: `argv`, `env`, `cwd`, `rlimits` (name → value), `group` (the
-file that takes members of its control group, or null) and `parent` (the pid that started it). They
-come that way because variables such as LD_PRELOAD must reach the program but not the warden.
+file that takes members of its control group, or null), `scratch` (a directory to remove in the end)
+and `parent` (the pid that started it). They come that way because variables such as LD_PRELOAD must
+reach the program but not the warden.
 
 Exits as the program does (`128 + n` after signal `n`), after killing everything that the program
 left behind; orphans come to it because it is a child subreaper. SIGTERM, which it also gets from
@@ -122,6 +123,17 @@ def _end_all(program: int) -> int:
             return code
 
 
+def _remove(directory: str) -> None:
+    """Remove a directory and all in it as far as possible, following no link."""
+    with contextlib.suppress(OSError):
+        for entry in list(os.scandir(directory)):
+            if entry.is_dir(follow_symlinks=False):
+                _remove(entry.path)
+            else:
+                os.unlink(entry.path)
+        os.rmdir(directory)
+
+
 def main() -> int:
     with os.fdopen(int(sys.argv[1]), "rb") as file:
         config = json.load(file)
@@ -129,6 +141,7 @@ def main() -> int:
     _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     if os.getppid() != config["parent"]:
+        _remove(config["scratch"])
         return _NOT_STARTED
     warden = os.getpid()
     program = os.fork()
@@ -137,6 +150,7 @@ def main() -> int:
     while not _reap_orphans(program) and signal.sigwait(_WATCHED) == signal.SIGCHLD:
         continue
     code = _end_all(program)
+    _remove(config["scratch"])
     return code if code >= 0 else 128 - code
 
 

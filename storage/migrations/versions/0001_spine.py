@@ -95,9 +95,11 @@ CREATE POLICY {table}_of_tenant ON webnova.{table} TO webnova_app
 
 
 def upgrade() -> None:
-    op.execute(SCHEMA)
-    for table in TENANT_TABLES:
-        op.execute(WALL.format(table=table))
+    script = SCHEMA + "".join(WALL.format(table=table) for table in TENANT_TABLES)
+    # The driver prepares every statement, and only one can be prepared at a time.
+    for statement in script.split(";\n"):
+        if statement.strip():
+            op.execute(statement)
     op.execute(
         "CREATE POLICY work_of_all ON webnova.work TO webnova_worker USING (true) WITH CHECK (true)"
     )

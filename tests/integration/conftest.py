@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from engine.kernel.contracts import Call, Caller, Command
+from storage.database import Database
+from storage.work import PostgresWorkQueue
+from tests.conftest import TestDatabase
+from webnova.compose import Installation, compose
+
+_tenants = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+async def installation(postgres: TestDatabase) -> AsyncIterator[Installation]:
+    made = compose("tests", url=postgres.app_url, pool=24)
+    yield made
+    await made.close()
+
+
+@pytest.fixture(scope="session")
+async def queue(postgres: TestDatabase) -> AsyncIterator[PostgresWorkQueue]:
+    database = Database(postgres.worker_url, size=4, name="tests-worker")
+    yield PostgresWorkQueue(database)
+    await database.close()
+
+
+@pytest.fixture
+def tenant() -> str:
+    """The name of a tenant that no other test uses."""
+    return f"tenant-{next(_tenants)}"
+
+
+def owner(tenant: str) -> Caller:
+    return Caller(id="token:owner", tenant=tenant, permissions=frozenset({"*"}))
+
+
+async def execute(
+    installation: Installation, tenant: str, command: Command, key: str | None = None
+) -> Any:
+    call = Call(command, owner(tenant), tenant, idempotency_key=key)
+    return await installation.dispatcher.execute(call)
