@@ -100,3 +100,6 @@ class PostgresWorkQueue:
         """How many items of the kind are under a live lease, in all tenants."""
         async with self._database.transaction() as connection:
             return int((await connection.execute(COUNT, {"kind": kind})).scalar_one())
+
+    async def close(self) -> None:
+        await self._database.close()

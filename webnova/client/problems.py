@@ -25,7 +25,9 @@ def error_of(response: httpx.Response) -> WebNovaError:
         return _without_problem(response)
     code = body.get("code")
     known = {cls.code: cls for cls in error_types()}
-    fields = {name: value for name, value in body.items() if name not in _OWN and name.isidentifier()}
+    fields = {
+        name: value for name, value in body.items() if name not in _OWN and name.isidentifier()
+    }
     if code not in known:
         fields["code"] = code
     cls = known.get(str(code)) or _by_status(status)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 from dataclasses import dataclass
+from pathlib import Path
 
 from engine.kernel.errors import Unavailable
 
@@ -17,14 +18,17 @@ class Account:
     gid: int
 
 
-def service_account() -> Account | None:
+def service_account(data: Path) -> Account | None:
     """The account for a service that refuses to run as root; None when we are not root.
 
-    Accounts that every Unix has are used, so that nothing is added to the machine. `nobody` comes
-    last because sandboxed programs may run as it and could then signal the service.
+    The owner of the service's `data` goes on owning them. Otherwise an account that every Unix
+    has is used, so that nothing is added to the machine; `nobody` comes last because sandboxed
+    programs may run as it and could then signal the service.
     """
     if os.geteuid() != 0:
         return None
+    if data.exists() and (owner := data.stat()).st_uid != 0:
+        return Account(owner.st_uid, owner.st_gid)
     for name in _CANDIDATES:
         try:
             entry = pwd.getpwnam(name)

@@ -171,6 +171,7 @@ class Settings:
     `database_url`: an administrator's URL of an existing Postgres; None means the embedded one.
     `ray_address`: an existing Ray cluster; None means a head of our own.
     `http_port`: the wished port; another one is chosen when it is taken.
+    `core_actors`: whether this stack runs WebNova's actors, or only what its serve.yaml names.
     """
 
     home: Home
@@ -178,6 +179,7 @@ class Settings:
     ray_address: str | None
     http_port: int
     log_format: LogFormat
+    core_actors: bool = True
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Self:
@@ -195,6 +197,7 @@ class Settings:
             ray_address=env.get("WEBNOVA_RAY_ADDRESS", "").strip() or None,
             http_port=_port(env.get("WEBNOVA_HTTP_PORT", "").strip()),
             log_format=_log_format(env.get("WEBNOVA_LOG_FORMAT", "").strip()),
+            core_actors=_switch("WEBNOVA_CORE_ACTORS", env.get("WEBNOVA_CORE_ACTORS", "").strip()),
         )
 
 
@@ -216,3 +219,9 @@ def _log_format(text: str) -> LogFormat:
             mend="Set it to json or console.",
         )
     return cast(LogFormat, text or "console")
+
+
+def _switch(name: str, text: str) -> bool:
+    if text not in ("", "on", "off"):
+        raise InvalidInput(f"{name} is {text[:20]!r}.", mend="Set it to on or off.")
+    return text != "off"

@@ -121,7 +121,7 @@ class EmbeddedPostgres:
         """Bring the server up. Raises `Unavailable` when it can't be."""
         if self._process is not None and self._process.poll() is None:
             return
-        account = service_account()
+        account = service_account(self.data_dir)
         self._prepare(account)
         try:
             if not (self.data_dir / "PG_VERSION").exists():

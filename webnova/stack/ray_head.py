@@ -21,7 +21,7 @@ from pathlib import Path
 from engine.kernel.errors import Unavailable
 from webnova.stack import haproxy_fence
 from webnova.stack.home import Home
-from webnova.stack.ports import LOOPBACK, free_port, free_ports
+from webnova.stack.ports import LOOPBACK, PortClaims
 from webnova.stack.processes import ProcessRef
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
@@ -66,17 +66,17 @@ class HeadPorts:
     metrics: int
 
     @classmethod
-    def choose(cls) -> HeadPorts:
-        gcs, dashboard_metrics, agent, metrics = free_ports(4)
-        return cls(gcs, free_port(DASHBOARD_PORT), dashboard_metrics, agent, metrics)
+    def choose(cls, claims: PortClaims) -> HeadPorts:
+        take = claims.take
+        return cls(take(), take(DASHBOARD_PORT), take(), take(), take())
 
 
 class RayHead:
     """`base` is the environment that every worker gets on top of Ray's own settings."""
 
-    def __init__(self, home: Home, base: Mapping[str, str]) -> None:
+    def __init__(self, home: Home, base: Mapping[str, str], claims: PortClaims) -> None:
         self.home = home
-        self.ports = HeadPorts.choose()
+        self.ports = HeadPorts.choose(claims)
         self.temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX))
         self.ingress = "default"
         self._process: subprocess.Popen[bytes] | None = None

@@ -13,7 +13,7 @@ import httpx
 from engine.kernel.errors import Unavailable
 from engine.kernel.secret import Secret
 from webnova.stack.home import Settings
-from webnova.stack.ports import LOOPBACK, free_port
+from webnova.stack.ports import LOOPBACK, PortClaims
 from webnova.stack.processes import ProcessRef
 from webnova.stack.ray_head import DASHBOARD_PORT, PROJECT_ROOT, RayHead
 from webnova.stack.serve_api import (
@@ -112,10 +112,11 @@ class OwnCluster(Cluster):
     """One head of the stack's own, on loopback."""
 
     def __init__(self, settings: Settings, variables: dict[str, str]) -> None:
-        self.http_port = free_port(settings.http_port)
+        self._claims = PortClaims()
+        self.http_port = self._claims.take(settings.http_port)
         variables = {**variables, "WEBNOVA_PUBLIC_URL": f"http://{LOOPBACK}:{self.http_port}"}
         self.document = localise(serve_document(), self.http_port)
-        self.head = RayHead(settings.home, {**os.environ, **variables})
+        self.head = RayHead(settings.home, {**os.environ, **variables}, self._claims)
         self.address = self.head.address
         self.dashboard_url = self.head.dashboard_url
         self.ingress = self.head.ingress
@@ -147,6 +148,10 @@ class OwnCluster(Cluster):
     def withdraw(self) -> None:
         if self.head.poll() and self.serve.statuses():
             self.serve.shut_down(_SHUTDOWN_TIMEOUT_S)
+
+    def close(self) -> None:
+        super().close()
+        self._claims.close()
 
 
 class JoinedCluster(Cluster):

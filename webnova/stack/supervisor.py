@@ -150,7 +150,7 @@ class Supervisor:
 
     def _start_actors(self) -> subprocess.Popen[bytes] | None:
         assert self.cluster is not None
-        if not (PROJECT_ROOT / "actors" / "start.py").exists():
+        if not self.settings.core_actors:
             return None
         with (self.home.logs / "actors.log").open("ab") as log:
             return subprocess.Popen(
@@ -276,8 +276,10 @@ class Supervisor:
         if self.cluster is not None:
             remove_temporary(self.cluster.temporary)
             self.cluster.close()
+            self.cluster.forget()
         if self.postgres is not None:
             self.postgres.stop()
+        self._reap_orphans()
         keep_last_logs(self.home)
         discard_control_data(self.home)
         if failed:

@@ -43,6 +43,11 @@ def is_arabic(word: str) -> bool:
     return bool(_LETTERS.search(word))
 
 
+def strip_marks(text: str) -> str:
+    """`text` without vowel marks and tatweel."""
+    return _MARKS.sub("", text)
+
+
 @lru_cache(maxsize=20_000)
 def fold(word: str) -> str:
     """One spelling: no marks or tatweel; alef, ya, ta marbuta and hamza seats made equal."""

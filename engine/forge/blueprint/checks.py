@@ -6,7 +6,8 @@ and no name breaks the code that comes out of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 
 from engine.forge.blueprint.constraints import check_field
 from engine.forge.blueprint.model import (
@@ -22,7 +23,10 @@ from engine.forge.blueprint.model import (
     Transition,
 )
 from engine.forge.blueprint.names import ADMIN, check_names
-from engine.forge.blueprint.problems import Finding, Path, closest, quoted, unknown
+from engine.forge.blueprint.problems import Finding, Path, quoted, unknown
+
+MAX_PATTERNS = 300
+"""Fields with a pattern: each one costs up to some 20 ms to compile, wherever it is used."""
 
 _WIDTH = {None: 0, Scope.OWN: 1, Scope.ALL: 2}
 
@@ -32,6 +36,11 @@ def check(blueprint: Blueprint) -> list[Finding]:
 
     Takes any well-formed Blueprint, in time about linear in its size; never raises.
     """
+    fields = [spec for entity in blueprint.entities.values() for spec in entity.fields.values()]
+    patterns = sum(spec.pattern is not None for spec in fields)
+    if patterns > MAX_PATTERNS:
+        message = f"{patterns} fields have a pattern; at most {MAX_PATTERNS} may"
+        return [Finding(("entities",), message, at="key")]
     findings = [*check_names(blueprint), *_lists(blueprint)]
     for name, entity in blueprint.entities.items():
         findings += _entity(blueprint, ("entities", name), entity)
@@ -63,11 +72,15 @@ def _entity(blueprint: Blueprint, path: Path, entity: Entity) -> Iterator[Findin
             yield from _transition_roles(blueprint, where, entity, transition)
 
 
+def _absent(path: Path, message: str, absent: Path, among: Collection[str]) -> Finding:
+    """The finding for a name at `path` that nothing declares."""
+    return Finding(path, message, absent=absent, word=str(absent[-1]), among=among)
+
+
 def _relation(blueprint: Blueprint, path: Path, relation: Relation) -> Iterator[Finding]:
     if relation.to not in blueprint.entities:
         message = unknown("entity", relation.to, blueprint.entities)
-        suggestion = closest(relation.to, blueprint.entities)
-        yield Finding((*path, "to"), message, suggestion, absent=("entities", relation.to))
+        yield _absent((*path, "to"), message, ("entities", relation.to), blueprint.entities)
     if relation.kind is RelationKind.MANY_TO_MANY:
         if relation.on_delete is not OnDelete.RESTRICT:
             message = (
@@ -89,13 +102,8 @@ def _unknown_role(
 ) -> Iterator[Finding]:
     roles = _roles(blueprint)
     if role not in roles:
-        yield Finding(
-            path,
-            unknown("role", role, roles),
-            closest(role, roles),
-            at="key" if at_key else "value",
-            absent=("roles", role),
-        )
+        finding = _absent(path, unknown("role", role, roles), ("roles", role), roles)
+        yield replace(finding, at="key") if at_key else finding
 
 
 def _access(blueprint: Blueprint, path: Path, role: str, access: Access) -> Iterator[Finding]:
@@ -117,8 +125,7 @@ def _display(path: Path, entity: Entity, display: str) -> Iterator[Finding]:
     spec = entity.fields.get(display)
     if spec is None:
         message = unknown("field", display, entity.fields)
-        absent = (*path, "fields", display)
-        yield Finding(at, message, closest(display, entity.fields), absent=absent)
+        yield _absent(at, message, (*path, "fields", display), entity.fields)
     elif spec.data_class in (DataClass.SECRET, DataClass.PCI):
         message = f"{quoted(display)} holds {spec.data_class} data; it can't name a record"
         yield Finding(at, message)
@@ -142,8 +149,7 @@ def _lifecycle(path: Path, lifecycle: Lifecycle) -> Iterator[Finding]:
 
 def _unknown_state(path: Path, lifecycle_path: Path, lifecycle: Lifecycle, state: str) -> Finding:
     message = unknown("state", state, lifecycle.states)
-    absent = (*lifecycle_path, "states", state)
-    return Finding(path, message, closest(state, lifecycle.states), absent=absent)
+    return _absent(path, message, (*lifecycle_path, "states", state), lifecycle.states)
 
 
 def _transition(path: Path, lifecycle: Lifecycle, transition: Transition) -> Iterator[Finding]:

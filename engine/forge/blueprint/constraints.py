@@ -15,13 +15,16 @@ from uuid import UUID
 from pydantic_core import SchemaError, SchemaValidator, ValidationError, core_schema
 
 from engine.forge.blueprint.model import Blueprint, DataClass, FieldSpec, FieldType
-from engine.forge.blueprint.problems import Finding, Path, closest, listed, quoted, unknown
+from engine.forge.blueprint.problems import Finding, Path, dotted, listed, quoted, unknown
+from engine.forge.fields import bounds_of, default_of
+from engine.kernel.errors import InvalidInput
 
 EXACT = 2**53 - 1
 """Largest whole number that a bound can hold exactly."""
 LARGEST_INTEGER = 2**63 - 1
 MAX_DEFAULT = 1_000
-MAX_REPEATS = 1_000
+MAX_SIZE = 1_000
+"""Largest size of a compiled pattern, in units of one character; `\\w` counts as fifteen."""
 MAX_OPEN_REPEATS = 6
 
 _NUMBERS = frozenset({FieldType.INTEGER, FieldType.DECIMAL, FieldType.MONEY})
@@ -57,6 +60,7 @@ CURRENCIES = frozenset(
     VUV WST XAF XCD XOF XPF YER ZAR ZMW ZWG
     """.split()  # noqa: SIM905
 )
+_CURRENCIES = sorted(CURRENCIES)
 
 
 def check_field(blueprint: Blueprint, path: Path, spec: FieldSpec) -> Iterator[Finding]:
@@ -65,8 +69,22 @@ def check_field(blueprint: Blueprint, path: Path, spec: FieldSpec) -> Iterator[F
     for finding in (*_misplaced(path, spec), *_bounds(path, spec), *_names(blueprint, path, spec)):
         broken = broken or finding.severity == "error"
         yield finding
-    if spec.default is not None and not broken:
-        yield from _default(blueprint, path, spec)
+    found = list(_default(blueprint, path, spec)) if spec.default is not None and not broken else []
+    yield from found
+    if not broken and not found:
+        yield from _as_generated(blueprint, path, spec)
+
+
+def _as_generated(blueprint: Blueprint, path: Path, spec: FieldSpec) -> Iterator[Finding]:
+    """What the generator itself would refuse, so that a checked field can always be generated."""
+    here = dotted(path)
+    allowed = tuple(blueprint.enums[spec.enum].values) if spec.enum else ()
+    try:
+        default_of(spec, bounds_of(spec, here), allowed, here)
+    except InvalidInput as error:
+        place = str(error.fields.get("path", here))
+        at = (*path, place.rpartition(".")[2]) if place != here else path
+        yield Finding(at, error.detail[:1].lower() + error.detail[1:].rstrip("."))
 
 
 def _misplaced(path: Path, spec: FieldSpec) -> Iterator[Finding]:
@@ -118,20 +136,24 @@ def _names(blueprint: Blueprint, path: Path, spec: FieldSpec) -> Iterator[Findin
     if spec.type is FieldType.ENUM:
         if spec.enum is None:
             message = "a field of type `enum` needs `enum`, the name of the enum"
-            suggestion = closest(str(path[-1]), blueprint.enums)
-            yield Finding((*path, "enum"), message, suggestion)
+            yield Finding((*path, "enum"), message, word=str(path[-1]), among=blueprint.enums)
         elif spec.enum not in blueprint.enums:
             message = unknown("enum", spec.enum, blueprint.enums)
-            suggestion = closest(spec.enum, blueprint.enums)
-            yield Finding((*path, "enum"), message, suggestion, absent=("enums", spec.enum))
+            yield Finding(
+                (*path, "enum"),
+                message,
+                absent=("enums", spec.enum),
+                word=spec.enum,
+                among=blueprint.enums,
+            )
     if spec.type is FieldType.MONEY:
         if spec.currency is None:
             message = "an amount of money without `currency` can't be told apart from another"
             yield Finding(path, message, severity="warning")
         elif spec.currency not in CURRENCIES:
             message = f"{quoted(spec.currency)} is not a currency of ISO 4217"
-            suggestion = closest(spec.currency, sorted(CURRENCIES))
-            yield Finding((*path, "currency"), message, suggestion)
+            at = (*path, "currency")
+            yield Finding(at, message, word=spec.currency, among=_CURRENCIES)
     if spec.unique and spec.type is FieldType.BOOLEAN:
         message = "a unique `boolean` allows two records only"
         yield Finding((*path, "unique"), message, severity="warning")
@@ -149,10 +171,9 @@ def _default(blueprint: Blueprint, path: Path, spec: FieldSpec) -> Iterator[Find
     if spec.type is FieldType.ENUM:
         values = blueprint.enums[str(spec.enum)].values
         if value not in values:
-            suggestion = closest(str(value), values)
             absent = ("enums", str(spec.enum), "values", str(value))
             message = f"{quoted(value)} is not a value of enum `{spec.enum}`; use {listed(values)}"
-            yield Finding(at, message, suggestion, absent=absent)
+            yield Finding(at, message, absent=absent, word=str(value), among=values)
         return
     wanted, fits = _DEFAULTS[spec.type]
     if not fits(value):
@@ -255,7 +276,7 @@ def matches(pattern: str, value: str) -> bool:
     return True
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=16)
 def _compiled(pattern: str) -> SchemaValidator:
     schema = core_schema.str_schema(pattern=f"^(?:{pattern})$", regex_engine="rust-regex")
     return SchemaValidator(schema)
@@ -295,6 +316,10 @@ _TOKEN = re.compile(
 )
 
 
+_WORD = re.compile(r"\\[wW]")
+_CLASS = re.compile(r"\\[dDsS]")
+
+
 class _Group:
     """What a group, or the whole pattern, has so far: repeats that vary, alternatives, size."""
 
@@ -312,6 +337,7 @@ class _Scan:
         self.groups = [_Group()]
         self.last: _Group | None = None
         self.open_repeats = 0
+        self.weight = 1
 
     def problem(self) -> str | None:
         if re.search(r"\{,[0-9]*\}", self.pattern):
@@ -323,8 +349,8 @@ class _Scan:
             if wrong:
                 return wrong
             previous = kind
-        if self.groups[0].size > MAX_REPEATS:
-            return f"this regular expression repeats more than {MAX_REPEATS} times"
+        if self.groups[0].size > MAX_SIZE:
+            return "this regular expression is too large; limit the length with `max_length`"
         if self.open_repeats > MAX_OPEN_REPEATS:
             return f"this regular expression has more than {MAX_OPEN_REPEATS} open repeats"
         return None
@@ -344,7 +370,8 @@ class _Scan:
             return self._repeat(text, previous)
         else:
             self.last = None
-            self.groups[-1].size += 1
+            self.weight = 1 + 14 * len(_WORD.findall(text)) + len(_CLASS.findall(text))
+            self.groups[-1].size += self.weight
         return None
 
     def _close(self) -> None:
@@ -367,7 +394,7 @@ class _Scan:
                 return "a repeated group may not hold a repeat or alternatives: it could take ages"
             outer.size += group.size * ((most or least or 1) - 1)
         elif most is not None:
-            outer.size += max(most - 1, 0)
+            outer.size += self.weight * max(most - 1, 0)
         outer.varies = outer.varies or most != least
         self.open_repeats += most is None
         return None

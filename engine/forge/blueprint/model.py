@@ -103,7 +103,7 @@ class FieldSpec(Part):
     pattern: str | None = Field(
         None, max_length=200, description="Regular expression (whole text)."
     )
-    precision: int | None = Field(None, ge=1, le=38, description="Digits in all, for decimals.")
+    precision: int | None = Field(None, ge=1, le=18, description="Digits in all, for decimals.")
     scale: int | None = Field(None, ge=0, le=18, description="Digits after the point.")
     currency: str | None = Field(None, pattern=r"^[A-Z]{3}$", description="ISO 4217, for money.")
     data_class: DataClass | None = None

@@ -60,7 +60,7 @@ CLASS_WORDS = (
     )
     | {name for name in dir(builtins) if name[:1].isupper()}
 )
-TABLE_WORDS = frozenset({"users", "tokens", "roles", "sessions", "alembic_version"})
+TABLE_WORDS = frozenset({"users", "tokens", "auth", "health", "alembic_version"})
 ROUTE_WORDS = frozenset(
     """
     create read get list update replace patch delete transition transitions history events owner
@@ -101,13 +101,8 @@ def plural(word: str) -> str:
 
 
 def table_name(entity: str) -> str:
-    """`OrderItem` as `order_items`."""
+    """`OrderItem` as `order_items`; its part of an address has hyphens instead."""
     return plural(snake_case(entity))
-
-
-def path_name(entity: str) -> str:
-    """`OrderItem` as `order-items`, its part of an address."""
-    return table_name(entity).replace("_", "-")
 
 
 def column_name(relation: str) -> str:
@@ -200,7 +195,9 @@ def _tables(blueprint: Blueprint) -> Iterator[Finding]:
     taken: dict[str, str] = {}
     for name in blueprint.entities:
         path: Path = ("entities", name)
-        table = table_name(name)
+        # An English plural names the table and the address, whatever the entity is called.
+        own = re.findall("[a-z0-9]+", snake_case(blueprint.entities[name].plural.en or ""))
+        table = "_".join(own) or table_name(name)
         if table in TABLE_WORDS and name not in CLASS_WORDS:
             message = f"entity `{name}` is reserved: every platform has a table `{table}`"
             yield Finding(path, message, f"{name}Record", at="key")
@@ -234,6 +231,10 @@ def _members(path: Path, entity: Entity) -> Iterator[Finding]:
         yield from _take(taken, at, name, f"field `{name}`")
     for name, relation in entity.relations.items():
         at = (*path, "relations", name)
+        if re.search("_ids?$", name):
+            message = f"name a relation without `_id`: `{name}` gets a column of that kind anyway"
+            yield Finding(at, message, re.sub("_ids?$", "", name), at="key")
+            continue
         yield from _reserved(at, name, "link", column=False)
         yield from _take(taken, at, name, f"relation `{name}`")
         to_many = relation.kind is RelationKind.MANY_TO_MANY

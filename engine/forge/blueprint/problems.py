@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal
@@ -41,7 +41,9 @@ class Finding:
     """A problem before it is placed.
 
     `at` says whether the key or the value at `path` is wrong. `absent` is the path that the
-    document ought to have, when the problem is a reference to something not declared.
+    document ought to have, when the problem is a reference to something not declared. Without a
+    `suggestion`, the name in `among` that is closest to `word` is one; it is looked for late,
+    because that is slow and few of many problems are shown.
     """
 
     path: Path
@@ -50,6 +52,12 @@ class Finding:
     severity: Literal["error", "warning"] = "error"
     at: Literal["key", "value"] = "value"
     absent: Path | None = None
+    word: str = ""
+    among: Collection[str] = ()
+
+    def meant(self) -> str | None:
+        """The word that was probably meant."""
+        return self.suggestion or closest(self.word, self.among)
 
 
 def dotted(path: Path) -> str:
@@ -78,9 +86,9 @@ def quoted(value: object) -> str:
     return "`" + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text) + "`"
 
 
-def closest(word: str, known: Iterable[str]) -> str | None:
+def closest(word: str, known: Collection[str]) -> str | None:
     """The known word that `word` was probably meant to be, if one is near enough."""
-    if not 0 < len(word) <= MAX_SHOWN:
+    if not known or not 0 < len(word) <= MAX_SHOWN:
         return None
     plain = {_folded(name): name for name in reversed(list(known))}
     if found := plain.get(_folded(word)):
@@ -91,9 +99,10 @@ def closest(word: str, known: Iterable[str]) -> str | None:
 
 def listed(words: Iterable[str], most: int = 14) -> str:
     """Words as a phrase: `a`, `b` or `c`; a long list is cut openly."""
-    shown = [f"`{word}`" for word in words]
-    if len(shown) > most:
-        return f"{', '.join(shown[:most])} or one of {len(shown) - most} more"
+    known = list(words)
+    shown = [f"`{word}`" for word in known[:most]]
+    if len(known) > most:
+        return f"{', '.join(shown)} or one of {len(known) - most} more"
     return f"{', '.join(shown[:-1])} or {shown[-1]}" if len(shown) > 1 else "".join(shown)
 
 

@@ -63,11 +63,11 @@ def _judge(document: Document, show: _Show, title: str) -> Loaded:
         for finding in check(result.blueprint):
             if _stands(finding, document, doubtful):
                 kept = placed if finding.severity == "error" else warnings
-                kept.append((document.place(finding), _as_written(finding, document)))
+                kept.append((document.place(finding), finding))
     if placed or result.blueprint is None:
-        raise _invalid(placed, result.more, show, title)
-    warnings.sort(key=_order)
-    return Loaded(result.blueprint, tuple(show(*item) for item in warnings[:MOST_PROBLEMS]))
+        problems, count = _told(placed, document, show)
+        raise _invalid(problems, count + result.more, title)
+    return Loaded(result.blueprint, tuple(_told(warnings, document, show)[0]))
 
 
 def _stands(finding: Finding, document: Document, doubtful: set[Path]) -> bool:
@@ -86,15 +86,16 @@ def _part(path: Path) -> Path:
 
 
 def _as_written(finding: Finding, document: Document) -> Finding:
-    """The suggestion in terms of the text: parts that are left out count, numbers keep zeros."""
+    """With its suggestion, in terms of the text: parts left out count, numbers keep their zeros."""
+    suggestion = finding.meant()
     literal = document.literals.get(finding.path)
-    suggestion = finding.suggestion
     if literal is not None and suggestion is not None and suggestion.startswith('"'):
         suggestion = f'"{literal}"'
     elif finding.absent is not None and suggestion is None:
-        around = finding.absent[:-1]
-        names = [str(key[-1]) for key in document.keys if key[:-1] == around]
-        suggestion = closest(str(finding.absent[-1]), names)
+        around = document.data
+        for part in finding.absent[:-1]:
+            around = around.get(part) if isinstance(around, dict) else None
+        suggestion = closest(finding.word, around) if isinstance(around, dict) else None
     return replace(finding, suggestion=suggestion)
 
 
@@ -106,14 +107,15 @@ def _order(item: _Placed) -> tuple[Place, str]:
     return item[0], item[1].message
 
 
-def _invalid(placed: list[_Placed], more: int, show: _Show, title: str) -> InvalidInput:
-    problems: list[Problem] = []
-    for place, finding in sorted(placed, key=_order):
-        problem = show(place, finding)
-        if problem not in problems[-5:]:
-            problems.append(problem)
-    count = len(problems) + more
-    shown = problems[:MOST_PROBLEMS]
+def _told(placed: list[_Placed], document: Document, show: _Show) -> tuple[list[Problem], int]:
+    """The first problems in the order of the text, and how many there are."""
+    distinct = {(place, item.path, item.message): item for place, item in placed}
+    ordered = sorted(((key[0], item) for key, item in distinct.items()), key=_order)
+    shown = [show(place, _as_written(item, document)) for place, item in ordered[:MOST_PROBLEMS]]
+    return shown, len(ordered)
+
+
+def _invalid(shown: list[Problem], count: int, title: str) -> InvalidInput:
     first = shown[0]
     where = f"line {first.line}, column {first.column}: " if first.line else ""
     where += f"{first.path}: " if first.path else ""

@@ -107,7 +107,8 @@ def fit(document: Document) -> Fit:
         result.blueprint = answer
     else:
         _explain_all(answer, document, result)
-        result.blueprint = _fitting_part(data, answer, result)
+        if not result.more:
+            result.blueprint = _fitting_part(data, answer, result)
     return result
 
 

@@ -1,0 +1,63 @@
+"""`SandboxActor`: runs code that nobody trusts, one per node, under the node's own limits."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import ray
+from engine.conductor.checking import CheckedSuite, check_suite
+
+from actors.cluster import find_or_start
+from engine.runtime.dependencies import DependencyCache
+from engine.runtime.sandbox import SandboxDriver, choose_driver
+from engine.runtime.workspace import Bundle
+
+
+class SandboxActor:
+    """Runs suites of generated tests, as many at once as the node has cores."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._cache = DependencyCache(Path(os.environ["WEBNOVA_HOME"]) / "cache" / "environments")
+        self._slots = asyncio.Semaphore(os.cpu_count() or 1)
+        self._driver: SandboxDriver | None = None
+
+    async def prepare(self, lock: bytes) -> dict[str, Any]:
+        """Make the environment of a lock file ready on this node."""
+        environment = await self._cache.ensure(lock.decode())
+        return {
+            "environment": environment.digest,
+            "created": environment.created,
+            "duration_s": environment.duration_s,
+        }
+
+    async def check(self, bundle: bytes, suite: str) -> CheckedSuite:
+        """Run one suite of a bundle in a fresh directory in the sandbox."""
+        if self._driver is None:
+            self._driver = await choose_driver()
+        files = Bundle.unpack(bundle)
+        async with self._slots:
+            with tempfile.TemporaryDirectory(prefix="webnova-check-") as directory:
+                files.write_to(Path(directory) / "platform")
+                return await check_suite(
+                    Path(directory) / "platform", suite, self._cache, self._driver
+                )
+
+    def __repr__(self) -> str:
+        return self._name
+
+
+def sandbox() -> Any:
+    return find_or_start(
+        lambda: ray.remote(SandboxActor),
+        "sandbox:local",
+        args=("sandbox:local",),
+        num_cpus=0,
+        max_restarts=-1,
+        max_task_retries=2,
+        max_concurrency=64,
+    )

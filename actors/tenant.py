@@ -1,0 +1,137 @@
+"""`TenantActor`: admits the work of the tenants in its shard, fairly, and within their quotas."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from typing import Any
+
+import ray
+import structlog
+
+from actors.background import Background, forever
+from actors.blueprint import blueprint_actor
+from actors.cluster import NAMESPACE, SHARDS, call, find_or_start
+from actors.host import host
+from engine.conductor.driver import LEASE_SECONDS
+from engine.conductor.driving import ReadRun, RunDocument
+from engine.conductor.platforms import Instance
+from engine.conductor.runs import Run
+from engine.kernel.contracts import Caller
+from engine.kernel.dispatch import answer_as
+from engine.kernel.errors import NotFound, Unavailable
+from engine.ledger.work import Lease
+from webnova.compose import compose, work_queue
+from webnova.logging import configure_logging
+
+log = structlog.get_logger(__name__)
+
+PAUSE_S = 1.0
+"""Between two looks at the queue when nobody nudges."""
+
+
+class TenantActor:
+    """A shard of the tenants: a reconciler between what Postgres says is due and what Ray runs.
+
+    It keeps no list of its own that matters. Restarted anywhere, it claims what is due and goes
+    on; what a lost worker held becomes due again when the lease runs out. At most `capacity` runs
+    are under way in the installation, and `per_tenant` of one tenant.
+    """
+
+    def __init__(self, shard: int, shards: int) -> None:
+        configure_logging(os.environ.get("WEBNOVA_LOG_FORMAT", "json"))
+        self._shard = (shard, shards)
+        self._name = shard_name(shard)
+        self._queue = work_queue(self._name, pool=2)
+        self._installation = compose(self._name, pool=2)
+        self._background = Background(self._name)
+        self._wake = asyncio.Event()
+        self._driving: set[asyncio.Task[None]] = set()
+        cpus = int(ray.cluster_resources().get("CPU", 1))
+        self._capacity = _limit("WEBNOVA_MAX_RUNS", 2 * cpus)
+        self._per_tenant = _limit("WEBNOVA_MAX_RUNS_PER_TENANT", max(1, self._capacity * 3 // 4))
+        self._background.start(forever(self._name, self._turn, pause=PAUSE_S, wake=self._wake))
+
+    async def nudge(self) -> None:
+        """Look at the queue now rather than at the next turn."""
+        self._background.wake(self._wake)
+
+    async def limits(self) -> dict[str, int]:
+        return {"capacity": self._capacity, "per_tenant": self._per_tenant}
+
+    async def _turn(self) -> None:
+        await self._place_instances()
+        free = self._capacity - await self._queue.running(Run.kind)
+        if free <= 0:
+            return
+        for lease in await self._claim(Run.kind, limit=free, per_tenant=self._per_tenant):
+            task = asyncio.create_task(self._drive(lease))
+            self._driving.add(task)
+            task.add_done_callback(self._driving.discard)
+
+    async def _place_instances(self) -> None:
+        for lease in await self._claim(Instance.kind, limit=100, per_tenant=10_000):
+            try:
+                await call(host().adopt.remote(lease))
+            except Unavailable:
+                await self._queue.release(lease)
+                raise
+
+    async def _claim(self, kind: str, *, limit: int, per_tenant: int) -> list[Lease]:
+        return await self._queue.claim(
+            self._name,
+            kind,
+            limit=limit,
+            per_tenant=per_tenant,
+            seconds=LEASE_SECONDS,
+            shard=self._shard,
+        )
+
+    async def _drive(self, lease: Lease) -> None:
+        with structlog.contextvars.bound_contextvars(tenant=lease.tenant, run=lease.id):
+            try:
+                platform = await self._platform_of(lease)
+                actor = blueprint_actor(lease.tenant, platform)
+                try:
+                    state = await call(actor.drive.remote(lease))
+                    log.info("run driven", platform=platform, state=state)
+                finally:
+                    with contextlib.suppress(Unavailable):
+                        await call(actor.close.remote())
+                    ray.kill(actor)
+            except (Unavailable, NotFound) as error:
+                # The lease runs out and the run is claimed again, by whichever shard is there.
+                log.warning("driver lost", error=error.code)
+            self._wake.set()
+
+    async def _platform_of(self, lease: Lease) -> str:
+        caller = Caller(self._name, lease.tenant, frozenset({"run.drive"}))
+        query = ReadRun(id=lease.id)
+        asked = await self._installation.dispatcher.ask(query, caller, lease.tenant)
+        return answer_as(RunDocument, asked).run.platform
+
+    def __repr__(self) -> str:
+        return self._name
+
+
+def _limit(variable: str, default: int) -> int:
+    text = os.environ.get(variable, "")
+    return int(text) if text.isdigit() and int(text) > 0 else default
+
+
+def shard_name(shard: int) -> str:
+    return f"tenants:{shard}"
+
+
+def tenant_shard(shard: int) -> Any:
+    return find_or_start(
+        lambda: ray.remote(TenantActor),
+        shard_name(shard),
+        namespace=NAMESPACE,
+        args=(shard, SHARDS),
+        num_cpus=0,
+        max_restarts=-1,
+        max_task_retries=0,
+        max_concurrency=16,
+    )

@@ -1,0 +1,88 @@
+"""Every system of the product, how far it is, and the tests that show it.
+
+`tests/architecture/test_requirements.py` holds this list and `docs/SYSTEMS.md` together: no system
+may be dropped, none may claim more than `planned` without a test, and no test file may be named
+that does not exist.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    id: str
+    title: str
+    state: Literal["planned", "begun", "built"]
+    tests: tuple[str, ...] = ()
+
+
+REQUIREMENTS: tuple[Requirement, ...] = (
+    Requirement("S01", "AI orchestrator", "begun", ("tests/unit/ai",)),
+    Requirement("S02", "Blueprint system", "built", ("tests/unit/forge",)),
+    Requirement(
+        "S03", "Platform orchestrator", "built", ("tests/integration/test_durable_runs.py",)
+    ),
+    Requirement("S04", "PostgreSQL event store", "begun", ("tests/integration/test_ledger.py",)),
+    Requirement("S05", "Extension registry", "planned"),
+    Requirement("S06", "AI sovereignty layer", "planned"),
+    Requirement("S07", "Event bus", "begun", ("tests/integration/test_ledger.py",)),
+    Requirement("S08", "Core contracts", "begun", ("tests/architecture/test_contracts.py",)),
+    Requirement(
+        "S09", "Plugin system", "begun", ("tests/unit/kernel/test_plugins.py", "tests/contracts")
+    ),
+    Requirement("S10", "Code generation engine", "begun", ("tests/unit/forge",)),
+    Requirement("S11", "Runtime layer", "begun", ("tests/integration/test_runtime.py",)),
+    Requirement("S12", "Versioning system", "begun", ("tests/integration/test_durable_runs.py",)),
+    Requirement("S13", "Multi-tenancy core", "begun", ("tests/integration/test_ledger.py",)),
+    Requirement("S14", "Service providers hub", "planned"),
+    Requirement("S15", "Sovereign user management", "planned"),
+    Requirement("S16", "Resource usage and cost tracking", "planned"),
+    Requirement("S17", "Sovereign infrastructure management", "planned"),
+    Requirement("S18", "External integration gateway", "planned"),
+    Requirement("S19", "AI smart suggestions", "planned"),
+    Requirement("S20", "One-click deployment", "planned"),
+    Requirement("S21", "Backend generator", "begun", ("tests/contracts/test_backend_targets.py",)),
+    Requirement("S22", "AI copilot", "planned"),
+    Requirement(
+        "S23", "Testing generator", "begun", ("tests/integration/test_generated_suites.py",)
+    ),
+    Requirement("S24", "Marketplace", "planned"),
+    Requirement("S25", "Real-time collaboration", "planned"),
+    Requirement("S26", "Full-stack project generator", "planned"),
+    Requirement("S27", "Cloud deployment adapters", "planned"),
+    Requirement(
+        "S28", "Sandbox code executor", "begun", ("tests/contracts/test_sandbox_drivers.py",)
+    ),
+    Requirement("S29", "Execution engine isolation", "planned"),
+    Requirement("S30", "Secure terminal", "planned"),
+    Requirement("S31", "Project runtime engine", "begun", ("tests/integration/test_runtime.py",)),
+    Requirement("S32", "Platform linking unit (federation)", "planned"),
+    Requirement(
+        "S33",
+        "Security model",
+        "begun",
+        ("tests/integration/test_ledger.py", "tests/integration/test_api.py"),
+    ),
+    Requirement("S34", "Dynamic page telemetry", "planned"),
+    Requirement("S35", "Institutional memory", "planned"),
+    Requirement("S36", "Integration layer: Git API", "planned"),
+    Requirement("S37", "Integration layer: CI/CD", "planned"),
+    Requirement("S38", "Infrastructure as code", "planned"),
+    Requirement("S39", "Secrets vault", "planned"),
+    Requirement("S40", "Permissions system", "begun", ("tests/architecture/test_contracts.py",)),
+    Requirement("S41", "Service-to-service authentication", "planned"),
+    Requirement("S42", "Console", "planned"),
+    Requirement("S43", "Payments", "planned"),
+    Requirement("S44", "Compliance", "planned"),
+    Requirement("S45", "Sector packs", "begun", ("tests/unit/ai",)),
+    Requirement(
+        "S46",
+        "HTTP API, Ray dashboard, Python job submission",
+        "built",
+        ("tests/integration/test_api.py", "tests/integration/test_main_job.py"),
+    ),
+    Requirement("S47", "Cluster", "begun", ("tests/integration/test_main_job.py",)),
+)

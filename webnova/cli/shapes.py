@@ -1,0 +1,140 @@
+"""What commands print with `--json`, as models. `webnova shapes` prints their JSON Schemas."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, RootModel
+
+from webnova.client.models import Event, Platform, Problem, Run
+from webnova.stack.local import StackStatus
+
+
+class Outcome(Platform):
+    """`create`, `build`, `rollback`, `demo`: the platform, and the run that brought it there."""
+
+    outcome: Run = Field(description="The run; with `--detach` as it stands at the start.")
+
+
+class PlatformRows(RootModel[list[Platform]]):
+    """`list`"""
+
+
+class Failure(BaseModel):
+    test: str
+    message: str
+
+
+class TestReport(BaseModel):
+    """`test`: the outcome of a generated platform's suites, and under what protection they ran."""
+
+    __test__ = False
+
+    passed: int
+    failed: int
+    skipped: int
+    duration_s: float
+    driver: str
+    isolated: bool
+    failures: list[Failure]
+
+
+class Generated(BaseModel):
+    """`generate`"""
+
+    name: str
+    out: str
+    files: int
+    bytes: int
+    written: int = Field(description="Files whose content changed.")
+    digest: str = Field(description="SHA-256 over all paths and contents.")
+    duration_s: float
+
+
+class Validity(BaseModel):
+    """`blueprint validate`"""
+
+    valid: bool
+    name: str | None = None
+    digest: str | None = None
+    errors: list[Problem] = []
+    warnings: list[Problem] = []
+
+
+class BlueprintChange(BaseModel):
+    path: str
+    kind: Literal["added", "removed", "changed"]
+    old: Any = None
+    new: Any = None
+    breaking: bool
+    summary: str
+
+
+class Differences(BaseModel):
+    """`blueprint diff`"""
+
+    breaking: bool
+    changes: list[BlueprintChange]
+
+
+class LogLines(BaseModel):
+    """`logs`; with `--follow` each line is `{"line": …}` on a line of its own."""
+
+    lines: list[str]
+
+
+class Finding(BaseModel):
+    """One check of `doctor`. `mend` says what to do about a warning or a problem."""
+
+    name: str
+    state: Literal["ok", "warning", "problem"]
+    found: str
+    mend: str | None = None
+
+
+class Diagnosis(BaseModel):
+    """`doctor`"""
+
+    healthy: bool
+    checks: list[Finding]
+
+
+class TokenPlace(BaseModel):
+    """`token`: where the local token is kept; the token itself only with `--show`."""
+
+    file: str
+    exists: bool
+    token: str | None = None
+
+
+class Job(BaseModel):
+    """`job submit`"""
+
+    submission_id: str
+    status: str
+    dashboard_url: str
+
+
+SHAPES: dict[str, type[BaseModel]] = {
+    "up": StackStatus,
+    "down": StackStatus,
+    "status": StackStatus,
+    "create": Outcome,
+    "build": Outcome,
+    "rollback": Outcome,
+    "demo": Outcome,
+    "list": PlatformRows,
+    "show": Platform,
+    "open": Platform,
+    "cancel": Run,
+    "run": Run,
+    "events": Event,
+    "logs": LogLines,
+    "generate": Generated,
+    "test": TestReport,
+    "blueprint validate": Validity,
+    "blueprint diff": Differences,
+    "doctor": Diagnosis,
+    "token": TokenPlace,
+    "job submit": Job,
+}

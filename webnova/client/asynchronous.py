@@ -1,0 +1,267 @@
+"""The client for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import datetime
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from webnova.client import models, operations, streaming
+from webnova.client.location import locate
+from webnova.client.operations import Operation, Wish
+from webnova.client.retrying import Patience
+from webnova.client.session import Session, is_success
+from webnova.client.streaming import Stream
+
+T = TypeVar("T")
+PAGE = 100
+
+
+class AsyncClient:
+    """One installation's API for one caller: `Client`, with every wait left to the event loop.
+
+    Lists and streams are asynchronous iterators. Belongs to the loop that first uses it. Usable as
+    an asynchronous context manager.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        tenant: str | None = None,
+        patience: Patience | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._session = Session(locate(url, token), tenant, patience or Patience())
+        self._http = httpx.AsyncClient(**self._session.http_options(), transport=transport)
+
+    @property
+    def url(self) -> str:
+        return self._session.location.url
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def health(self) -> models.Health:
+        """Whether the installation and its database answer; needs no token."""
+        return await self._do(operations.health())
+
+    async def create(
+        self,
+        description: str | None = None,
+        *,
+        name: str | None = None,
+        blueprint: Mapping[str, Any] | None = None,
+        blueprint_text: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> models.PlatformAccepted:
+        """Ask for a platform, from a description or from a Blueprint as data, YAML or JSON.
+
+        Returns when the wish is recorded; `follow` or `wait` for its run. A name that isn't given
+        is derived.
+        """
+        wish = Wish(description, blueprint, blueprint_text)
+        return await self._do(operations.create(wish, name, idempotency_key))
+
+    async def platform(self, name: str) -> models.Platform:
+        return await self._do(operations.platform(name))
+
+    def platforms(self) -> AsyncIterator[models.Platform]:
+        """Every platform of the tenant, fetched page by page."""
+        return self._pages(operations.platforms)
+
+    async def build(
+        self,
+        name: str,
+        *,
+        blueprint: Mapping[str, Any] | None = None,
+        blueprint_text: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> models.PlatformAccepted:
+        """Bring the platform to its Blueprint; when one is given, that is saved first."""
+        wish = Wish(blueprint=blueprint, blueprint_text=blueprint_text)
+        return await self._do(operations.build(name, wish, idempotency_key))
+
+    async def rollback(
+        self, name: str, version: int | None = None, *, idempotency_key: str | None = None
+    ) -> models.PlatformAccepted:
+        """Put an earlier release back into service: the given version, or the one before."""
+        return await self._do(operations.rollback(name, version, idempotency_key))
+
+    async def credentials(self, name: str) -> models.Credentials:
+        return await self._do(operations.credentials(name))
+
+    async def logs(
+        self, name: str, lines: int = 200, *, follow: bool = False
+    ) -> AsyncIterator[str]:
+        """The last lines that the platform wrote, then, with `follow`, each new one for ever."""
+        if follow:
+            async for line in self._stream(streaming.live_logs(name, lines)):
+                yield line
+        else:
+            for line in (await self._do(operations.logs(name, lines))).lines:
+                yield line
+
+    async def blueprint(self, name: str, version: int | None = None) -> models.Blueprint:
+        return await self._do(operations.blueprint(name, version))
+
+    async def blueprint_yaml(self, name: str, version: int | None = None) -> str:
+        """The Blueprint as canonical YAML."""
+        return await self._do(operations.blueprint_yaml(name, version))
+
+    async def save_blueprint(
+        self, name: str, content: Mapping[str, Any], *, expected: str
+    ) -> models.Blueprint:
+        """Replace the Blueprint whose digest was `expected`; `PreconditionFailed` otherwise."""
+        return await self._do(operations.save_blueprint(name, content, expected))
+
+    async def blueprint_versions(self, name: str) -> list[models.BlueprintVersion]:
+        return (await self._do(operations.blueprint_versions(name))).items
+
+    async def blueprint_diff(
+        self, name: str, old: int | None = None, new: int | None = None
+    ) -> list[models.Change]:
+        """What changed between two versions of a platform's Blueprint."""
+        return (await self._do(operations.blueprint_diff(name, old, new))).changes
+
+    async def validate(
+        self, text: str | None = None, *, content: Mapping[str, Any] | None = None
+    ) -> models.Validation:
+        """Check a Blueprint. An invalid one raises `InvalidInput` with its places in `errors`."""
+        return await self._do(operations.validate(text, content))
+
+    async def diff(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[models.Change]:
+        return (await self._do(operations.diff(old, new))).changes
+
+    async def blueprint_schema(self) -> dict[str, Any]:
+        """The JSON Schema of the Blueprint language."""
+        return await self._do(operations.blueprint_schema())
+
+    async def run(self, id: str) -> models.Run:
+        return await self._do(operations.run(id))
+
+    def runs(self, platform: str | None = None) -> AsyncIterator[models.Run]:
+        """Every run of the tenant or of one platform, the newest first."""
+        return self._pages(lambda after, limit: operations.runs(platform, after, limit))
+
+    async def cancel(self, run: str, *, idempotency_key: str | None = None) -> models.Run:
+        """Ask a run to stop. It ends soon after; a run that has ended stays as it is."""
+        return await self._do(operations.cancel(run, idempotency_key))
+
+    async def run_log(self, run: str) -> str:
+        """The full account of a run's tests or of its failure."""
+        return await self._do(operations.run_log(run))
+
+    def follow(self, run: str) -> AsyncIterator[models.Event]:
+        """The run's events from its beginning to its end, as they happen, each exactly once."""
+        return self._stream(streaming.run_events(run))
+
+    async def wait(self, run: str, *, timeout: float | None = None) -> models.Run:
+        """Return when the run has ended. Raises `TimeoutError` after `timeout` seconds."""
+        end = None if timeout is None else time.monotonic() + timeout
+        pause = 0.1
+        while (found := await self.run(run)).state not in models.ENDED:
+            pause = min(pause * 1.5, 2.0)
+            if end is not None and time.monotonic() + pause > end:
+                raise TimeoutError(f"The run {run!r} has not ended after {timeout} seconds.")
+            await asyncio.sleep(pause)
+        return found
+
+    def events(
+        self, after: str | None = None, *, follow: bool = False
+    ) -> AsyncIterator[models.Event]:
+        """The tenant's events after the cursor `after`, then, with `follow`, each new one."""
+        if follow:
+            return self._stream(streaming.live_events(after))
+        return self._pages(operations.events, after)
+
+    async def create_tenant(
+        self, name: str, title: str, *, idempotency_key: str | None = None
+    ) -> models.TenantCreated:
+        return await self._do(operations.create_tenant(name, title, idempotency_key))
+
+    async def tenant(self, name: str) -> models.Tenant:
+        return await self._do(operations.tenant(name))
+
+    def tenants(self) -> AsyncIterator[models.Tenant]:
+        return self._pages(operations.tenants)
+
+    async def issue_token(
+        self,
+        label: str,
+        permissions: list[str],
+        *,
+        expires_at: datetime | None = None,
+        idempotency_key: str | None = None,
+    ) -> models.TokenIssued:
+        return await self._do(
+            operations.issue_token(label, permissions, expires_at, idempotency_key)
+        )
+
+    def tokens(self) -> AsyncIterator[models.Token]:
+        return self._pages(operations.tokens)
+
+    async def revoke_token(self, id: str) -> models.Token:
+        return await self._do(operations.revoke_token(id))
+
+    async def _do(self, operation: Operation[T]) -> T:
+        request = self._session.request(operation)
+        attempts = self._session.attempts()
+        while True:
+            try:
+                response = await self._http.request(**request)
+            except httpx.TransportError as error:
+                pause = attempts.broken(error)
+            else:
+                if is_success(response):
+                    return operation.read(response)
+                pause = attempts.answered(response)
+            await asyncio.sleep(pause)
+
+    async def _pages(
+        self,
+        page: Callable[[str | None, int], Operation[models.Page[T]]],
+        after: str | None = None,
+    ) -> AsyncIterator[T]:
+        while True:
+            found = await self._do(page(after, PAGE))
+            for item in found.items:
+                yield item
+            if found.next is None or found.next == after:
+                return
+            after = found.next
+
+    async def _stream(self, stream: Stream[T]) -> AsyncIterator[T]:
+        attempts = self._session.attempts()
+        while not stream.over:
+            pause = self._session.patience.pause_s
+            try:
+                async with self._http.stream(**self._session.stream_request(stream)) as response:
+                    if not is_success(response):
+                        await response.aread()
+                        pause = attempts.answered(response)
+                    else:
+                        decoder = stream.connected()
+                        async for chunk in response.aiter_bytes():
+                            attempts.reset()
+                            for item in stream.items(decoder, chunk):
+                                yield item
+                            if stream.over:
+                                return
+                        if (run := stream.run_to_ask()) is not None:
+                            stream.run_ended((await self.run(run)).state in models.ENDED)
+            except httpx.TransportError as error:
+                pause = attempts.broken(error)
+            if not stream.over:
+                await asyncio.sleep(pause)
