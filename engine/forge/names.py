@@ -21,14 +21,18 @@ _ATTRIBUTES = frozenset(
 _TRANSITIONS = frozenset({"list", "create", "get", "update", "delete"})
 _CLASSES = frozenset(
     """
-    APIRouter Access Annotated Any Base BaseModel Body CheckConstraint Column ConfigDict Created
-    CurrentUser Date Decimal Depends Enum ErrorDetail ExactDecimal FastAPI Field ForeignKey Index
-    Instant Integer Language ListQuery Literal Mapped Money Page Path Problem Query ReadSession
-    Record Register Reply Request Response Role Scope Session Settings StrEnum String Table Text
-    Time Token TypedDict UUID User UtcDateTime Uuid Verb WriteSession
+    APIRouter Annotated Base Body Boolean CanCreate CanDelete CanRead CanUpdate Current
+    CurrentSession Date Decimal DecimalText Depends Email ExactDecimal Field Grant Instant Integer
+    IntegerFilter KINDS ListQuery Literal Mapped Page Phone Query REFERENCES RIGHTS Record
+    RecordView Reference Request RequestBody Response Role STRICT Scope SearchText Session
+    TRANSITIONS Text Time Transition TypedDict UUID Url User UtcDateTime Verb
     """.split()  # noqa: SIM905
 )
-_MODULES = frozenset({"base", "user", "users", "auth", "health", "fields", "main"})
+_MODULES = frozenset(
+    """
+    auth base errors fields health json logs main records sa startup user users
+    """.split()  # noqa: SIM905
+)
 _ROUTES = frozenset({"auth", "users", "health"})
 _TABLES = frozenset({"users", "alembic_version"})
 
@@ -77,9 +81,9 @@ def is_taken_transition(name: str) -> bool:
     return name in _TRANSITIONS
 
 
-def class_name(name: str) -> str:
-    """A class name; one that generated modules need for themselves gets `Record` appended."""
-    return f"{name}Record" if name in _CLASSES else name
+def is_taken_class(name: str) -> bool:
+    """Whether generated modules need this name for themselves."""
+    return name in _CLASSES
 
 
 def module(name: str) -> str:

@@ -124,9 +124,9 @@ class _Taken:
         return name
 
     def class_name(self, name: str, path: str) -> str:
-        candidate = names.class_name(name)
-        while ("class", candidate) in self._claims:
-            candidate += "Record" if path.startswith("entities") else "Value"
+        candidate = name
+        while ("class", candidate) in self._claims or names.is_taken_class(candidate):
+            candidate += "Record" if path.startswith("entities") else "Kind"
         return self.claim("class", candidate, path)
 
     def table(self, name: str, path: str) -> str:

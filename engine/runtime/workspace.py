@@ -1,4 +1,4 @@
-"""Bundles of files: packed to the same bytes everywhere, written out without leaving the directory."""
+"""Bundles of files: packed reproducibly, written out without leaving their directory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from engine.kernel.errors import InvalidInput, TooLarge
+from engine.kernel.errors import InvalidInput, TooLarge, Unavailable
 
 MOST_FILES = 20_000
 MOST_BYTES = 256 << 20
@@ -36,8 +36,8 @@ _RENAME_EXCHANGE = 2
 def check_path(path: str) -> str:
     """The same path if a file of a bundle may have it on every common system.
 
-    It must be relative, with `/` between its parts, in Unicode NFC, without `.` and `..` and without
-    what Windows reserves. Raises `InvalidInput` with the path otherwise.
+    It must be relative, with `/` between its parts, in Unicode NFC, without `.` and `..` and
+    without what Windows reserves. Raises `InvalidInput` with the path otherwise.
     """
     wrong = _fault(path)
     if wrong is not None:
@@ -89,6 +89,7 @@ class Bundle:
     executable: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "files", dict(self.files))
         if len(self.files) > MOST_FILES or sum(map(len, self.files.values())) > MOST_BYTES:
             raise TooLarge(
                 "The bundle is too large.",
@@ -100,7 +101,7 @@ class Bundle:
             for name in (path, *map(str, PurePosixPath(path).parents[:-1])):
                 kind = "file" if name == path else "directory"
                 before = names.setdefault(name.casefold(), f"{kind} {name}")
-                if before != f"{kind} {name}" or (kind == "file" and before.startswith("dir")):
+                if before != f"{kind} {name}":
                     raise InvalidInput(
                         f"{name[:200]!r} means two things in one bundle.",
                         mend="Rename one: letter case doesn't tell names apart everywhere.",
@@ -120,7 +121,8 @@ class Bundle:
         return whole.hexdigest()
 
     def pack(self) -> bytes:
-        """A gzipped POSIX tar archive: the same bytes for the same files, always and everywhere."""
+        """A gzipped POSIX tar archive: the same bytes for the same files, whatever the clock, the
+        user and the order; the compressed form is zlib's, `digest` doesn't depend on it."""
         plain = io.BytesIO()
         with tarfile.open(fileobj=plain, mode="w", format=tarfile.PAX_FORMAT) as archive:
             for path in sorted(self.files):
@@ -256,4 +258,7 @@ def _swap(fresh: Path, directory: Path) -> None:
     names = os.fsencode(fresh), os.fsencode(directory)
     if library.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) != 0:
         code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
+        raise Unavailable(
+            "The file system can't exchange two directories.",
+            mend="Keep workspaces on a local file system such as ext4, xfs or btrfs.",
+        ) from OSError(code, os.strerror(code))

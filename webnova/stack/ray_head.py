@@ -64,11 +64,13 @@ class HeadPorts:
     dashboard_metrics: int
     agent: int
     metrics: int
+    fallback_http: int
+    fallback_grpc: int
 
     @classmethod
     def choose(cls, claims: PortClaims) -> HeadPorts:
         take = claims.take
-        return cls(take(), take(DASHBOARD_PORT), take(), take(), take())
+        return cls(take(), take(DASHBOARD_PORT), take(), take(), take(), take(), take())
 
 
 class RayHead:
@@ -188,6 +190,8 @@ class RayHead:
         fence.chmod(0o700)
         return {
             "RAY_SERVE_ENABLE_HA_PROXY": "1",
+            "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(self.ports.fallback_http),
+            "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": str(self.ports.fallback_grpc),
             "RAY_SERVE_HAPROXY_BINARY_PATH": str(fence),
             "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(place / "haproxy.cfg"),
             "RAY_SERVE_HAPROXY_SOCKET_PATH": str(place / "admin.sock"),
@@ -196,6 +200,7 @@ class RayHead:
             "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(place / "server-state"),
             # A reload leaves open streams to the old process; they may go on for hours.
             "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "43200",
+            "RAY_SERVE_PORT_QUARANTINE_S": "3600",
             "RAY_SERVE_HAPROXY_NBTHREAD": str(min(4, os.cpu_count() or 1)),
         }
 

@@ -65,7 +65,9 @@ class ServeApi:
         except httpx.HTTPError as error:
             raise Unavailable(f"Ray Serve can't be reached: {type(error).__name__}.") from error
         if answer.status_code != 200:
-            raise Unavailable(f"Ray Serve refused the configuration: {answer.text[:500]}")
+            # A refusal is a Python traceback; its last line is the reason.
+            reason = (answer.text.strip().splitlines() or [""])[-1]
+            raise Unavailable(f"Ray Serve refused the configuration: {reason[:300]}")
 
     def statuses(self) -> dict[str, tuple[str, str]]:
         """For each application its status (`RUNNING`, `DEPLOYING`, …) and message."""

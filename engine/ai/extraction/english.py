@@ -81,10 +81,12 @@ class EnglishReader:
         self._facts = facts
         self._owner: str | None = None
         self._actor: Concept | None = None
+        self._read_to = 0
 
     def read(self, sentence: list[Token]) -> None:
+        self._read_to = 0
         for index, token in enumerate(sentence):
-            if token.is_arabic:
+            if token.is_arabic or index < self._read_to:
                 continue
             if token.key in EACH:
                 self._each(sentence, index)
@@ -124,7 +126,8 @@ class EnglishReader:
                 self._member(owner, item.phrase)
 
     def _members(self, owner: str, sentence: list[Token], start: int) -> None:
-        for item in list_at(sentence, start)[0]:
+        items, self._read_to = list_at(sentence, start)
+        for item in items:
             self._member(owner, item.phrase)
 
     def _member(self, owner: str, phrase: Phrase) -> None:

@@ -108,8 +108,9 @@ def concept_of(phrase: Phrase) -> Concept:
 def _new_arabic(phrase: Phrase) -> Concept:
     words = [arabic.singular(word) for word in phrase.words]
     kind = "person" if re.search(r"(ون|ين|و)$", arabic.fold(phrase.words[0])) else "thing"
+    head, *rest = words
     return Concept(
-        name=_type_name([identifier(word) for word in words]),
+        name=_type_name([identifier(word) for word in [*rest, head]]),
         title=Text(ar=" ".join(words)[:200]),
         plural=Text(ar=" ".join(_bare(word) for word in phrase.words)[:200]),
         kind=kind,

@@ -13,10 +13,10 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any
 
-from engine.ai.lexicon import arabic, english
+from engine.ai.lexicon import english
+from engine.ai.lexicon.index import PhraseIndex
 from engine.forge.blueprint.model import DataClass, FieldSpec, FieldType, Text
 
-MAX_WORDS = 4
 CURRENCY = "SAR"
 
 
@@ -39,9 +39,8 @@ class Lexicon:
         self.nouns: dict[str, Noun] = {}
         self.fields: dict[str, FieldSpec] = {}
         self.words: dict[str, Text] = {}
-        self._noun_keys: dict[str, list[str]] = {}
-        self._field_keys: dict[str, str] = {}
-        self._prefixes: set[str] = set()
+        self.noun_index: PhraseIndex[str] = PhraseIndex()
+        self._field_index: PhraseIndex[str] = PhraseIndex()
         for row in nouns:
             self._add_noun(row)
         for row in fields:
@@ -60,55 +59,26 @@ class Lexicon:
             kind=kind,
         )
         for form in [english.words_of(name), *_listed(en), *forms]:
-            for key in self._keys(form):
-                names = self._noun_keys.setdefault(key, [])
-                if name not in names:
-                    names.append(name)
+            self.noun_index.add(form, name)
 
     def _add_field(self, row: list[str]) -> None:
         name, kind, ar, en_cues, ar_cues = (row + ["", ""])[:5]
         title = Text(en=english.title_of(name), ar=ar)
         self.fields[name] = _field_spec(name, kind, title)
         for form in [name.replace("_", " "), ar, *_listed(en_cues), *_listed(ar_cues)]:
-            for key in self._keys(form):
-                self._field_keys.setdefault(key, name)
-
-    def _keys(self, form: str) -> Iterator[str]:
-        """The keys under which a written form is stored; prefixes are noted on the way."""
-        parts = [
-            arabic.without_article(arabic.fold(word)) if arabic.is_arabic(word) else word.lower()
-            for word in form.replace("-", " ").split()
-        ]
-        for end in range(1, len(parts)):
-            self._prefixes.add(" ".join(parts[:end]))
-        yield " ".join(parts)
-
-    def keys(self, words: list[str]) -> list[str]:
-        """Every key that the written `words` may stand for, most literal first."""
-        found = [""]
-        for index, word in enumerate(words):
-            last = index == len(words) - 1
-            step = [f"{head} {stem}".strip() for head in found for stem in stems(word)]
-            found = step if last else [key for key in step if key in self._prefixes]
-        return list(dict.fromkeys(found))
+            self._field_index.add(form, name)
 
     def noun_names(self, words: list[str]) -> list[str]:
         """Names of the records that exactly these words may mean, the general one first."""
-        for key in self.keys(words):
-            if key in self._noun_keys:
-                return list(self._noun_keys[key])
-        return []
+        return list(self.noun_index.get(words))
 
     def field_name(self, words: list[str]) -> str | None:
         """Name of the field that exactly these words mean."""
-        return next((self._field_keys[k] for k in self.keys(words) if k in self._field_keys), None)
+        return next(iter(self._field_index.get(words)), None)
 
     def knows(self, word: str) -> bool:
         """Is there any entry that begins with this word?"""
-        return any(
-            key in self._noun_keys or key in self._field_keys or key in self._prefixes
-            for key in self.keys([word])
-        )
+        return self.noun_index.begins(word) or self._field_index.begins(word)
 
     def text(self, name: str) -> Text:
         """Bilingual words for a role, state, move, value or relation name."""
@@ -116,15 +86,6 @@ class Lexicon:
             return self.words[name]
         noun = self.nouns.get("".join(part.capitalize() for part in name.split("_")))
         return noun.title if noun else Text(en=english.title_of(name))
-
-
-@lru_cache(maxsize=20_000)
-def stems(word: str) -> tuple[str, ...]:
-    """Possible dictionary forms of one written word of either language."""
-    if arabic.is_arabic(word):
-        return arabic.stems(word)
-    lower = word.lower().removesuffix("'s").removesuffix("’s")
-    return tuple(dict.fromkeys((lower, english.singular(lower))))
 
 
 def _listed(cell: str) -> list[str]:

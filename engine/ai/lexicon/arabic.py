@@ -134,7 +134,7 @@ def singular(word: str) -> str:
         bare = bare[2:]
     folded = fold(bare)
     if folded in _BROKEN_PLURALS:
-        return _BROKEN_PLURALS[folded]
+        return re.sub("ه$", "ة", _BROKEN_PLURALS[folded])
     if len(bare) > 4 and bare.endswith("ات"):
         return bare[:-2] + "ة"
     if len(bare) > 4 and bare.endswith(("ون", "ين")):

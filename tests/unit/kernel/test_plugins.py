@@ -35,7 +35,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
         sys.modules.pop(module, None)
 
 
-GOOD = "class Hello:\n    def greet(self): return 'hello'\n"
+GOOD = "class Hello:\n    def greet(self): return 'hello'\nodd = dict\n"
 
 
 def test_an_adapter_is_found_by_its_entry_point(install) -> None:  # type: ignore[no-untyped-def]
@@ -61,7 +61,7 @@ def test_a_tenant_sees_only_what_it_may_use(install) -> None:  # type: ignore[no
 
 
 def test_a_broken_adapter_is_named_and_does_not_hide_the_others(install) -> None:  # type: ignore[no-untyped-def]
-    points = {"hello": "plug_a:Hello", "gone": "plug_a:Gone", "odd": "plug_a:dict"}
+    points = {"hello": "plug_a:Hello", "gone": "plug_a:Gone", "odd": "plug_a:odd"}
     install("plug_a", points, GOOD)
     registry = Registry("greeters", Contract)
     with pytest.raises(Unavailable, match="gone"):

@@ -1,0 +1,93 @@
+"""Generation: a Blueprint in, the files of a project out. No server, no database, no clock."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+
+from engine.forge.blueprint.canonical import canonical_yaml
+from engine.forge.blueprint.model import Blueprint
+from engine.forge.resolve import ResolvedPlatform, resolve
+from engine.forge.targets.contract import BackendTarget, Unit
+from engine.forge.targets.fastapi.target import FastApiTarget
+from engine.kernel.errors import InvalidInput, StepFailed
+
+MANIFEST = ".webnova/manifest.json"
+BLUEPRINT = "blueprint.yaml"
+MANIFEST_VERSION = 1
+
+_TARGETS: dict[str, BackendTarget] = {"fastapi": FastApiTarget()}
+
+
+def find_target(name: str) -> BackendTarget:
+    """The target of this name. Raises `InvalidInput` for one that doesn't exist."""
+    if name not in _TARGETS:
+        raise InvalidInput(
+            f"There is no target {name!r}.", mend=f"Use one of: {', '.join(_TARGETS)}."
+        )
+    return _TARGETS[name]
+
+
+def generate(
+    blueprint: Blueprint, target: str = "fastapi", *, source: str | None = None
+) -> dict[str, bytes]:
+    """All files of the backend by relative POSIX path, in the order of their paths.
+
+    `source` is the canonical text of the Blueprint, derived from it when left out. The result
+    depends on the Blueprint and the target's version only. Raises `InvalidInput` for a Blueprint
+    that can't be laid out.
+    """
+    backend = find_target(target)
+    platform = resolve(blueprint)
+    units = backend.modules(platform)
+    rendered = {unit.name: backend.render(unit) for unit in units}
+    return assemble(backend, platform, units, rendered, source or canonical_yaml(blueprint))
+
+
+def assemble(
+    backend: BackendTarget,
+    platform: ResolvedPlatform,
+    units: Iterable[Unit],
+    rendered: Mapping[str, Mapping[str, str]],
+    source: str,
+) -> dict[str, bytes]:
+    """The project from its rendered units: formatted, with the Blueprint and the manifest.
+
+    `rendered` holds each unit's files under its name, wherever they were rendered.
+    """
+    files: dict[str, str] = {}
+    origins: dict[str, Unit] = {}
+    for unit in units:
+        for path, text in rendered[unit.name].items():
+            if path in files:
+                raise StepFailed(f"Two units render {path!r}.")
+            files[path] = text
+            origins[path] = unit
+    finished = {path: text.encode() for path, text in backend.finish(files).items()}
+    finished[BLUEPRINT] = source.encode()
+    finished[MANIFEST] = _manifest(backend, platform, finished, origins)
+    return dict(sorted(finished.items()))
+
+
+def _manifest(
+    backend: BackendTarget,
+    platform: ResolvedPlatform,
+    files: Mapping[str, bytes],
+    origins: Mapping[str, Unit],
+) -> bytes:
+    entries = {}
+    for path, content in sorted(files.items()):
+        unit = origins.get(path)
+        entries[path] = {
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "unit": unit.name if unit else "blueprint",
+            "trace": list(unit.trace) if unit else [""],
+        }
+    manifest = {
+        "version": MANIFEST_VERSION,
+        "platform": platform.name,
+        "target": {"name": backend.name, "version": backend.version},
+        "files": entries,
+    }
+    return (json.dumps(manifest, ensure_ascii=False, indent=2) + "\n").encode()

@@ -1,0 +1,207 @@
+"""Python expressions for the values of the resolved model, as the generated modules write them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from decimal import Decimal
+
+from engine.forge.blueprint.model import FieldType
+from engine.forge.fields import LARGEST_INTEGER, SMALLEST_INTEGER, Titles
+from engine.forge.names import words
+from engine.forge.resolve import ResolvedColumn, ResolvedEnum
+
+_SMALL_INTEGERS = range(-(2**31), 2**31)
+_DECIMALS = (FieldType.DECIMAL, FieldType.MONEY)
+_STRINGS = (FieldType.STRING, FieldType.EMAIL, FieldType.PHONE, FieldType.URL)
+_ANNOTATIONS = {
+    **dict.fromkeys((*_STRINGS, FieldType.TEXT), "str"),
+    **dict.fromkeys(_DECIMALS, "Decimal"),
+    FieldType.INTEGER: "int",
+    FieldType.BOOLEAN: "bool",
+    FieldType.DATE: "dt.date",
+    FieldType.TIME: "dt.time",
+    FieldType.INSTANT: "dt.datetime",
+    FieldType.UUID: "UUID",
+}
+_SQL_TYPES = {
+    FieldType.TEXT: "sa.Text()",
+    FieldType.BOOLEAN: "sa.Boolean()",
+    FieldType.DATE: "sa.Date()",
+    FieldType.TIME: "sa.Time()",
+    FieldType.UUID: "sa.Uuid()",
+}
+_BODY_TYPES = {
+    FieldType.STRING: "Text",
+    FieldType.TEXT: "Text",
+    FieldType.EMAIL: "Email",
+    FieldType.PHONE: "Phone",
+    FieldType.URL: "Url",
+    FieldType.INTEGER: "Integer",
+    FieldType.BOOLEAN: "Boolean",
+    FieldType.DATE: "Date",
+    FieldType.TIME: "Time",
+    FieldType.INSTANT: "Instant",
+    FieldType.UUID: "UUID",
+}
+SCHEMA_NAMES = frozenset({*_BODY_TYPES.values(), "IntegerFilter", "SearchText", "DecimalText"})
+
+
+def literal(value: object) -> str:
+    """A value as Python source; text in double quotes, as a formatter leaves it."""
+    if isinstance(value, str):
+        quoted = repr(value)
+        if quoted[0] == "'" and '"' not in value:
+            return f'"{quoted[1:-1]}"'
+        return quoted
+    return repr(value)
+
+
+def raw_literal(pattern: str) -> str:
+    """A regular expression as Python source, raw where that is possible."""
+    plain = pattern.isprintable() and '"' not in pattern and not pattern.endswith("\\")
+    return f'r"{pattern}"' if plain and "\\" in pattern else literal(pattern)
+
+
+def annotation(column: ResolvedColumn) -> str:
+    """The type of the attribute, without None."""
+    return column.enum.class_name if column.enum else _ANNOTATIONS[column.type]
+
+
+def default(column: ResolvedColumn) -> str | None:
+    """The default as an expression of the attribute's type, or None without one."""
+    value = column.default
+    if value is None:
+        return None
+    text = str(value)
+    if column.enum is not None:
+        return enum_member(column.enum, text)
+    match column.type:
+        case FieldType.DECIMAL | FieldType.MONEY:
+            return f'Decimal("{text}")'
+        case FieldType.DATE:
+            day = dt.date.fromisoformat(text)
+            return f"dt.date({day.year}, {day.month}, {day.day})"
+        case FieldType.TIME:
+            time = dt.time.fromisoformat(text)
+            return f"dt.time({time.hour}, {time.minute}, {time.second})"
+        case FieldType.INSTANT:
+            return f'dt.datetime.fromisoformat("{text}")'
+        case FieldType.UUID:
+            return f'UUID("{text}")'
+        case _:
+            return literal(value)
+
+
+def enum_member(enum: ResolvedEnum, value: str) -> str:
+    member = next(one.member for one in enum.values if one.name == value)
+    return f"{enum.class_name}.{member}"
+
+
+def model_type(column: ResolvedColumn) -> str:
+    """The column type in a model."""
+    if column.enum is not None:
+        return f"enum_text({column.enum.class_name})"
+    if column.type is FieldType.INSTANT:
+        return "UtcDateTime()"
+    return table_type(column)
+
+
+def table_type(column: ResolvedColumn) -> str:
+    """The column type in a migration, which must not change with the application."""
+    if column.enum is not None:
+        return "sa.String(40)"
+    if column.type in _STRINGS:
+        return f"sa.String({column.max_length})"
+    if column.type in _DECIMALS:
+        return f"ExactDecimal({column.precision}, {column.scale})"
+    if column.type is FieldType.INSTANT:
+        return "sa.DateTime(timezone=True)"
+    if column.type is FieldType.INTEGER:
+        small = column.minimum in _SMALL_INTEGERS and column.maximum in _SMALL_INTEGERS
+        return "sa.Integer()" if small else "sa.BigInteger()"
+    return _SQL_TYPES[column.type]
+
+
+def body_type(column: ResolvedColumn) -> str:
+    """The type in a request's body, with all its constraints, without None."""
+    if column.enum is not None:
+        base, constraints = column.enum.class_name, []
+    elif column.type in _DECIMALS:
+        base, constraints = "Decimal", [decimal_text(column)]
+    else:
+        base, constraints = _BODY_TYPES[column.type], []
+    if arguments := _constraints(column):
+        constraints.append(f"Field({', '.join(arguments)})")
+    return f"Annotated[{', '.join((base, *constraints))}]" if constraints else base
+
+
+def _constraints(column: ResolvedColumn) -> list[str]:
+    arguments = []
+    if column.min_length:
+        arguments.append(f"min_length={column.min_length}")
+    if column.max_length is not None:
+        arguments.append(f"max_length={column.max_length}")
+    if column.pattern is not None and column.type in (FieldType.STRING, FieldType.TEXT):
+        arguments.append(f"pattern={raw_literal(column.pattern)}")
+    if column.pattern is not None and column.type is FieldType.PHONE and column.has_own_pattern:
+        arguments.append(f"pattern={raw_literal(column.pattern)}")
+    arguments += _bound("ge", column.minimum, column, _smallest(column))
+    arguments += _bound("le", column.maximum, column, _largest(column))
+    return arguments + labels(column.titles, column.name)
+
+
+def _bound(
+    name: str, value: int | Decimal | None, column: ResolvedColumn, widest: int | Decimal | None
+) -> list[str]:
+    if value is None or value == widest:
+        return []
+    return [f"{name}=Decimal({literal(str(value))})" if column.scale is not None else f"{name}={value}"]
+
+
+def _largest(column: ResolvedColumn) -> int | Decimal:
+    if column.precision is None or column.scale is None:
+        return LARGEST_INTEGER
+    return Decimal(10) ** (column.precision - column.scale) - Decimal(1).scaleb(-column.scale)
+
+
+def _smallest(column: ResolvedColumn) -> int | Decimal:
+    return SMALLEST_INTEGER if column.precision is None else -_largest(column)
+
+
+def labels(titles: Titles, name: str) -> list[str]:
+    """The titles as arguments of `Field`, where they say more than the name does."""
+    given = []
+    if words(titles.en) != words(name):
+        given.append(f"title={literal(titles.en)}")
+    if titles.ar != titles.en:
+        given.append(f"description={literal(titles.ar)}")
+    return given
+
+
+def decimal_text(column: ResolvedColumn) -> str:
+    return f"DecimalText(digits={column.precision}, places={column.scale})"
+
+
+def read_type(column: ResolvedColumn) -> str:
+    """The type in an answer, without None."""
+    if column.enum is not None:
+        return column.enum.class_name
+    if column.type in _DECIMALS:
+        return f"Annotated[Decimal, {decimal_text(column)}]"
+    if column.type in (FieldType.DATE, FieldType.TIME, FieldType.INSTANT):
+        return _BODY_TYPES[column.type]
+    return _ANNOTATIONS[column.type]
+
+
+def filter_type(column: ResolvedColumn) -> str:
+    """The type in a list's query, without None."""
+    if column.type is FieldType.INTEGER:
+        return "IntegerFilter"
+    if column.type in (*_STRINGS, FieldType.TEXT):
+        return "SearchText"
+    return read_type(column)
+
+
+def arguments(parts: Sequence[str | None]) -> str:
+    return ", ".join(part for part in parts if part)
