@@ -15,6 +15,7 @@ from engine.conductor.driver import RunDriver
 from engine.ledger.work import Lease
 from webnova.compose import compose, work_queue
 from webnova.logging import configure_logging
+from webnova.stack.home import Settings
 
 IDLE_S = 30.0
 
@@ -27,7 +28,7 @@ class BlueprintActor:
     """
 
     def __init__(self, platform: str) -> None:
-        configure_logging(os.environ.get("WEBNOVA_LOG_FORMAT", "json"))
+        configure_logging(Settings.from_environment().log_format)
         self._name = f"blueprint:{platform}"
         self._installation = compose(self._name, pool=4)
         self._queue = work_queue(self._name, pool=1)

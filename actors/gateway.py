@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import ray
-from engine.conductor.hosting import Credentials, credentials
 
 from actors.cluster import SHARDS, call, find
 from actors.host import NAME as HOST
 from actors.provider import NAME as PROVIDER
 from actors.tenant import shard_name
+from engine.conductor.hosting import Credentials, credentials
 from engine.kernel.errors import Unavailable
+from webnova.stack.home import Home
 
 
 class RayGateway:
@@ -47,7 +47,8 @@ class RayGateway:
 
     def credentials(self, tenant: str, platform: str) -> tuple[str, str]:
         """E-mail and password of the platform's first administrator."""
-        made: Credentials = credentials(Path(os.environ["WEBNOVA_HOME"]), tenant, platform)
+        key = Home.at(os.environ["WEBNOVA_HOME"]).secret("platform-key")
+        made: Credentials = credentials(key, tenant, platform)
         return made.admin_email, made.admin_password.reveal()
 
     async def _call(self, name: str, method: str, *arguments: Any) -> Any:

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from pathlib import Path
 from typing import Any
 
 import ray
 import structlog
-from engine.conductor.hosting import PlatformHost
 
 from actors.background import Background, forever
 from actors.cluster import find_or_start, node_id
@@ -26,6 +24,7 @@ from engine.conductor.driving import (
     ReadInstance,
     RecordInstance,
 )
+from engine.conductor.hosting import PlatformHost
 from engine.conductor.workshop import Launched
 from engine.kernel.contracts import Call, Caller, Command
 from engine.kernel.dispatch import answer_as
@@ -33,6 +32,7 @@ from engine.kernel.errors import LeaseLost, NotFound, WebNovaError
 from engine.ledger.work import Lease
 from webnova.compose import compose, work_queue
 from webnova.logging import configure_logging
+from webnova.stack.home import Home, Settings
 
 log = structlog.get_logger(__name__)
 
@@ -42,14 +42,15 @@ Key = tuple[str, str]
 
 class HostActor:
     def __init__(self) -> None:
-        configure_logging(os.environ.get("WEBNOVA_LOG_FORMAT", "json"))
+        configure_logging(Settings.from_environment().log_format)
         self._installation = compose(NAME, pool=4)
         self._queue = work_queue(NAME, pool=2)
         self._background = Background(NAME)
         self._wake = asyncio.Event()
         self._leases: dict[Key, Lease] = {}
         self._node = node_id()
-        self._host = PlatformHost(Path(os.environ["WEBNOVA_HOME"]))
+        home = Home.at(os.environ["WEBNOVA_HOME"])
+        self._host = PlatformHost(home.root, home.secret("platform-key"))
         self._background.start(forever(NAME, self._tend, pause=LEASE_SECONDS / 4, wake=self._wake))
 
     async def launch(self, tenant: str, name: str, version: int, bundle: bytes) -> Launched:

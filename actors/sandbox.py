@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from engine.conductor.checking import CheckedSuite, check_suite
 
 from actors.cluster import find_or_start
+from engine.conductor.checking import CheckedSuite, check_suite
+from engine.forge.testing import Suite
 from engine.runtime.dependencies import DependencyCache
 from engine.runtime.sandbox import SandboxDriver, choose_driver
 from engine.runtime.workspace import Bundle
@@ -35,7 +36,7 @@ class SandboxActor:
             "duration_s": environment.duration_s,
         }
 
-    async def check(self, bundle: bytes, suite: str) -> CheckedSuite:
+    async def check(self, bundle: bytes, suite: Suite) -> CheckedSuite:
         """Run one suite of a bundle in a fresh directory in the sandbox."""
         if self._driver is None:
             self._driver = await choose_driver()

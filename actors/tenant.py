@@ -24,6 +24,7 @@ from engine.kernel.errors import NotFound, Unavailable
 from engine.ledger.work import Lease
 from webnova.compose import compose, work_queue
 from webnova.logging import configure_logging
+from webnova.stack.home import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +41,7 @@ class TenantActor:
     """
 
     def __init__(self, shard: int, shards: int) -> None:
-        configure_logging(os.environ.get("WEBNOVA_LOG_FORMAT", "json"))
+        configure_logging(Settings.from_environment().log_format)
         self._shard = (shard, shards)
         self._name = shard_name(shard)
         self._queue = work_queue(self._name, pool=2)

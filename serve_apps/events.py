@@ -7,10 +7,10 @@ right to it is gone, or the process shuts down. In each case everything it held 
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -43,7 +43,7 @@ class Event(View):
     kind: str
     id: str
     version: int
-    at: str
+    at: datetime
     data: dict[str, Any]
     metadata: dict[str, Any]
 
@@ -60,7 +60,7 @@ def shown(recorded: Recorded) -> Event:
         kind=recorded.kind,
         id=recorded.id,
         version=recorded.version,
-        at=recorded.at.isoformat(),
+        at=recorded.at,
         data=data,
         metadata=dict(recorded.metadata),
     )
@@ -78,9 +78,7 @@ def frame(data: str, *, event: str | None = None, id: str | None = None) -> byte
 
 
 def event_frame(recorded: Recorded) -> bytes:
-    view = shown(recorded)
-    data = json.dumps(view.model_dump(), ensure_ascii=False, separators=(",", ":"))
-    return frame(data, event=view.type, id=view.cursor)
+    return frame(shown(recorded).model_dump_json(), event=recorded.type, id=recorded.cursor)
 
 
 class Streams:
@@ -98,8 +96,9 @@ class Streams:
 class WatchedStream(Response):
     """A streamed answer that stops as soon as nobody wants it any more.
 
-    `chunks` is closed in every case, also when the client leaves while it waits for more. With
-    `streams`, the answer ends properly when the process is told to close its streams.
+    `chunks` and what is `held` for them are closed in every case, also when the client leaves
+    while it waits for more. With `streams`, the answer ends properly when the process is told to
+    close its streams.
     """
 
     def __init__(
@@ -109,8 +108,10 @@ class WatchedStream(Response):
         *,
         raw_headers: list[tuple[bytes, bytes]],
         streams: Streams | None = None,
+        held: AsyncExitStack | None = None,
     ) -> None:
         self._chunks = chunks
+        self._held = held or AsyncExitStack()
         self._streams = streams
         self.status_code = status
         self.raw_headers = raw_headers
@@ -127,6 +128,7 @@ class WatchedStream(Response):
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             await self._chunks.aclose()
+            await self._held.aclose()
             if self._streams is not None:
                 self._streams.open -= 1
 

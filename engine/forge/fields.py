@@ -40,7 +40,7 @@ _TEXT_LENGTHS = {
     FieldType.PHONE: 16,
     FieldType.URL: 2048,
 }
-_TEXT_PATTERNS = {
+TEXT_PATTERNS = {
     FieldType.EMAIL: EMAIL_PATTERN,
     FieldType.PHONE: PHONE_PATTERN,
     FieldType.URL: URL_PATTERN,
@@ -181,7 +181,7 @@ def _texts(spec: FieldSpec, path: str) -> tuple[int, int | None, str | None]:
     if shortest > longest:
         raise InvalidInput(f"No text has {shortest} to {longest} characters.", path=path)
     if spec.pattern is None:
-        return shortest, longest, _TEXT_PATTERNS.get(spec.type)
+        return shortest, longest, TEXT_PATTERNS.get(spec.type)
     pattern = _whole(spec.pattern)
     try:
         TypeAdapter(Annotated[str, StringConstraints(pattern=pattern)])

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 
-from engine.forge.blueprint.canonical import canonical_yaml
+from engine.forge.blueprint.canonical import canonical
 from engine.forge.blueprint.model import Blueprint
 from engine.forge.resolve import ResolvedPlatform, resolve
 from engine.forge.targets.contract import BackendTarget, Unit
@@ -42,7 +42,7 @@ def generate(
     platform = resolve(blueprint)
     units = backend.modules(platform)
     rendered = {unit.name: backend.render(unit) for unit in units}
-    return assemble(backend, platform, units, rendered, source or canonical_yaml(blueprint))
+    return assemble(backend, platform, units, rendered, source or canonical(blueprint))
 
 
 def assemble(

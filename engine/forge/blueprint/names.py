@@ -55,12 +55,14 @@ CLASS_WORDS = (
     User Token Base Role Session Enum StrEnum Any Annotated Literal Mapped Decimal BaseModel Field
     FastAPI APIRouter Depends Request Response HTTPException Settings Problem Engine AsyncSession
     Self Protocol Callable Sequence Iterator Text String Integer Numeric Boolean Date Time DateTime
-    Uuid UUID Path ForeignKey UniqueConstraint CheckConstraint Con Aux Nul Prn
+    Uuid UUID Path ForeignKey UniqueConstraint CheckConstraint
     """.split()  # noqa: SIM905
     )
     | {name for name in dir(builtins) if name[:1].isupper()}
 )
 TABLE_WORDS = frozenset({"users", "tokens", "auth", "health", "alembic_version"})
+DEVICES = re.compile(r"con|aux|nul|prn|(com|lpt)[0-9]")
+"""Names that no file or folder can have on Windows."""
 ROUTE_WORDS = frozenset(
     """
     create read get list update replace patch delete transition transitions history events owner
@@ -137,7 +139,7 @@ def check_names(blueprint: Blueprint) -> Iterator[Finding]:
 
 
 def _platform(blueprint: Blueprint) -> Iterator[Finding]:
-    if blueprint.name in {"con", "nul", "aux", "prn"}:
+    if DEVICES.fullmatch(blueprint.name):
         message = f"`{blueprint.name}` can't be the name of a folder on every system"
         yield Finding(("name",), message, f"{blueprint.name}-platform")
     for name in blueprint.roles:
@@ -154,8 +156,9 @@ def _classes(blueprint: Blueprint) -> Iterator[Finding]:
     taken: dict[str, str] = {}
     for name, path, what in _class_names(blueprint):
         own = len(path) == 2
-        if (own and name in CLASS_WORDS) or re.fullmatch(r"(Com|Lpt)[0-9]", name):
-            message = f"{what} is reserved: every platform, or Python itself, has a `{name}`"
+        if own and (name in CLASS_WORDS or DEVICES.fullmatch(name.lower())):
+            has = "a system" if DEVICES.fullmatch(name.lower()) else "every platform, or Python,"
+            message = f"{what} is reserved: {has} has a `{name}`"
             yield Finding(path, message, _other_name(path, name), at="key")
             continue
         folded = name.lower()

@@ -393,11 +393,13 @@ class _Copy:
         self.nodes += 1
         place = Place(self.nodes, 1)
         self.document.values[path] = place
-        if self.nodes > MAX_NODES or self.characters > MAX_BYTES:
-            raise _too_large(f"The document has more than {MAX_NODES:,} parts or is too long.")
+        if self.nodes > MAX_NODES:
+            raise _too_large(f"The document has more than {MAX_NODES:,} parts.")
         if depth > MAX_DEPTH:
-            message = f"the document is nested more than {MAX_DEPTH} levels deep"
-            return self._refuse(path, place, message)
+            if not self.document.fatal:
+                message = f"the document is nested more than {MAX_DEPTH} levels deep"
+                _refuse(self.document, place, message, path)
+            return None
         if isinstance(value, dict):
             return dict(self._pairs(value, path, depth))
         if isinstance(value, list | tuple):
@@ -409,15 +411,20 @@ class _Copy:
             if not isinstance(key, str) or _SURROGATE.search(key):
                 self._refuse(path, Place(self.nodes, 1), "a key must be plain text")
                 continue
-            self.characters += len(key)
+            self._measure(key)
             self.document.keys[(*path, key)] = Place(self.nodes + 1, 1)
             yield key, self.take(item, (*path, key), depth + 1)
+
+    def _measure(self, text: str) -> None:
+        self.characters += len(text)
+        if self.characters > MAX_BYTES:
+            raise _too_large(f"The document has more than {MAX_BYTES:,} characters.")
 
     def _scalar(self, value: object, path: Path, place: Place) -> Any:
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, str):
-            self.characters += len(value)
+            self._measure(value)
             if bad := _CONTROL.search(value) or _SURROGATE.search(value):
                 return self._refuse(path, place, _not_allowed(bad))
             return value

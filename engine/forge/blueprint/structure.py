@@ -136,15 +136,22 @@ def _fitting_part(data: Any, wrongs: list[_Wrong], result: Fit) -> Blueprint | N
             if path in ((), ("entities",)):
                 return None
             result.left_out.add(path)
-            if wrong.kind == "extra_forbidden":
-                meant = closest(str(path[-1]), _keys(_annotation(path[:-1])))
-                result.left_out |= {(*path[:-1], meant)} if meant else set()
+            meant = _meant_key(wrong)
+            if meant is not None:
+                result.left_out.add((*path[:-1], meant))
             _remove(remaining, path)
         answer = _ask(remaining)
         if isinstance(answer, Blueprint):
             return answer
         wrongs = answer
     return None
+
+
+def _meant_key(wrong: _Wrong) -> str | None:
+    """The key that a wrong key stands for, so that what refers to it isn't blamed."""
+    if wrong.kind == "extra_forbidden":
+        return closest(str(wrong.path[-1]), _keys(_annotation(wrong.path[:-1])))
+    return _bad_name(wrong)[1] if wrong.at_key and wrong.kind == "string_pattern_mismatch" else None
 
 
 def _remove(data: Any, path: Path) -> None:
@@ -325,7 +332,7 @@ def _a(value: object) -> str:
     return "a list" if isinstance(value, list) else "a mapping"
 
 
-def _bad_name(wrong: _Wrong, document: Document) -> _Told:
+def _bad_name(wrong: _Wrong, document: Document | None = None) -> _Told:
     text = str(wrong.path[-1]) if wrong.at_key else str(wrong.value)
     pattern = str(wrong.context.get("pattern"))
     kind = _NAMES.get(pattern)

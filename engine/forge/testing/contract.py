@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import reduce
 
-from engine.forge.blueprint.model import RelationKind
+from engine.forge.blueprint.model import FieldType, RelationKind
 from engine.forge.resolve import (
     ADMIN,
     VERBS,
@@ -148,13 +148,20 @@ def _field(entity: ResolvedEntity, column: ResolvedColumn) -> Call:
     if operators.get("eq", column.name) != column.name:
         arguments["parameter"] = operators["eq"]
     if column.default is not None:
-        arguments["default"] = column.default
+        arguments["default"] = _as_answered(column)
     for key, cases in (("accepted", examples.accepted), ("rejected", examples.rejected)):
         # A value too long for one line of source (a dense pattern at its longest) is left out.
         written = [case for case in cases if fits(case.value, _LINE_ROOM)]
         if written:
             arguments[key] = tuple(Call("Case", {}, (one.name, one.value)) for one in written)
     return Call("Field", arguments)
+
+
+def _as_answered(column: ResolvedColumn) -> str | int | bool | None:
+    """The default in the form in which an answer carries it."""
+    if column.type is FieldType.INSTANT and isinstance(column.default, str):
+        return column.default.replace("+00:00", "Z")
+    return column.default
 
 
 def _values(entity: ResolvedEntity, column: ResolvedColumn) -> Values:

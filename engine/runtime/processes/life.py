@@ -74,6 +74,7 @@ class Life:
             asyncio.create_task(self._pump(reader)) for reader in (process.stdout, process.stderr)
         ]
         self._exited = asyncio.create_task(process.wait())
+        self._ending: asyncio.Task[None] | None = None
 
     @classmethod
     async def begin(
@@ -166,7 +167,9 @@ class Life:
                 self._started.signal_program(signal.SIGTERM)
                 await asyncio.wait([self._exited], timeout=grace_s)
         finally:
-            await asyncio.shield(self._finish())
+            # Ended once, however many ask for it, and to the end even when they are cancelled.
+            self._ending = self._ending or asyncio.create_task(self._finish())
+            await asyncio.shield(self._ending)
 
     async def _finish(self) -> None:
         await self._started.end()

@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from engine.kernel.errors import NotFound, WebNovaError
 from engine.kernel.ids import new_id
@@ -42,8 +41,8 @@ class _Post:
 class Supervisor:
     """Runs servers through a sandbox driver and restarts them when they fail.
 
-    `on_change(instance_id, state, detail)` hears of every change of state, in order. The servers
-    belong to this process: when it dies, however, they end too. Use it in one event loop.
+    `on_change(instance_id, state, detail)` hears of every change of state, in order; it must not
+    raise. The servers belong to this process: when it dies, however, they end too. Use it in one event loop.
     """
 
     def __init__(
@@ -158,17 +157,20 @@ class Supervisor:
     async def _watch(self, post: _Post) -> None:
         """Restart the server whenever it is in trouble, until it is given up."""
         policy = self._policy
-        while True:
-            detail = await post.life.until_trouble(
-                check_every_s=policy.check_every_s, most_unhealthy=policy.most_unhealthy
-            )
-            if post.life.age_s >= policy.stable_s:
-                post.crashes = 0
-            await post.life.end(0)
-            if await self._revive(post, detail) == "failed":
-                return
+        try:
+            while post.state != "failed":
+                detail = await post.life.until_trouble(
+                    check_every_s=policy.check_every_s, most_unhealthy=policy.most_unhealthy
+                )
+                if post.life.age_s >= policy.stable_s:
+                    post.crashes = 0
+                await post.life.end(0)
+                await self._revive(post, detail)
+        except Exception as error:
+            self._move(post, "failed", f"Watching it failed with {type(error).__name__}.")
+            raise
 
-    async def _revive(self, post: _Post, detail: str) -> Literal["running", "failed"]:
+    async def _revive(self, post: _Post, detail: str) -> None:
         """Start it again, as often as the policy allows."""
         while True:
             post.crashes += 1
@@ -186,7 +188,7 @@ class Supervisor:
                 continue
             post.restarts += 1
             self._move(post, "running", "")
-            return "running"
+            return
 
 
 def remove_abandoned_sockets() -> None:

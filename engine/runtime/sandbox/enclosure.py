@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
@@ -96,6 +97,7 @@ def kernel_tasks(limits: Limits) -> int:
     return limits.processes + limits.processes // 4 + 16
 
 
+@functools.cache
 def kernel_bounds_tasks() -> bool:
     """Whether the kernel bounds the number of tasks. It exempts root from RLIMIT_NPROC, so for root
     that takes a control group; a watcher alone can lose the race with a fork bomb."""

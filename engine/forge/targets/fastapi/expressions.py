@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
 from decimal import Decimal
 
 from engine.forge.blueprint.model import FieldType
-from engine.forge.fields import LARGEST_INTEGER, SMALLEST_INTEGER, Titles
+from engine.forge.fields import LARGEST_INTEGER, SMALLEST_INTEGER, TEXT_PATTERNS, Titles
 from engine.forge.names import words
 from engine.forge.resolve import ResolvedColumn, ResolvedEnum
 
@@ -129,6 +128,8 @@ def body_type(column: ResolvedColumn) -> str:
         base, constraints = column.enum.class_name, []
     elif column.type in _DECIMALS:
         base, constraints = "Decimal", [decimal_text(column)]
+    elif _has_own_pattern(column):
+        base, constraints = "Text", []
     else:
         base, constraints = _BODY_TYPES[column.type], []
     if arguments := _constraints(column):
@@ -142,21 +143,24 @@ def _constraints(column: ResolvedColumn) -> list[str]:
         arguments.append(f"min_length={column.min_length}")
     if column.max_length is not None:
         arguments.append(f"max_length={column.max_length}")
-    if column.pattern is not None and column.type in (FieldType.STRING, FieldType.TEXT):
+    if column.pattern is not None and _has_own_pattern(column):
         arguments.append(f"pattern={raw_literal(column.pattern)}")
-    if column.pattern is not None and column.type is FieldType.PHONE and column.has_own_pattern:
-        arguments.append(f"pattern={raw_literal(column.pattern)}")
-    arguments += _bound("ge", column.minimum, column, _smallest(column))
-    arguments += _bound("le", column.maximum, column, _largest(column))
+    arguments += _bound("ge", column.minimum, _smallest(column))
+    arguments += _bound("le", column.maximum, _largest(column))
     return arguments + labels(column.titles, column.name)
 
 
+def _has_own_pattern(column: ResolvedColumn) -> bool:
+    return column.pattern is not None and column.pattern != TEXT_PATTERNS.get(column.type)
+
+
 def _bound(
-    name: str, value: int | Decimal | None, column: ResolvedColumn, widest: int | Decimal | None
+    name: str, value: int | Decimal | None, widest: int | Decimal
 ) -> list[str]:
     if value is None or value == widest:
         return []
-    return [f"{name}=Decimal({literal(str(value))})" if column.scale is not None else f"{name}={value}"]
+    text = f'Decimal("{value}")' if isinstance(value, Decimal) else str(value)
+    return [f"{name}={text}"]
 
 
 def _largest(column: ResolvedColumn) -> int | Decimal:
@@ -201,7 +205,3 @@ def filter_type(column: ResolvedColumn) -> str:
     if column.type in (*_STRINGS, FieldType.TEXT):
         return "SearchText"
     return read_type(column)
-
-
-def arguments(parts: Sequence[str | None]) -> str:
-    return ", ".join(part for part in parts if part)

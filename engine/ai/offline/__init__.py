@@ -1,0 +1,1 @@
+"""The parts of the offline analyser: retrieval, denial, integrations, drafting and naming."""

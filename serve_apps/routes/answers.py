@@ -1,0 +1,31 @@
+"""Answers as they go out: views written as JSON once, with the headers of their kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from engine.kernel.contracts import Command, Query
+
+
+def answered(
+    view: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    return Response(
+        view.model_dump_json(), status, headers=headers, media_type="application/json"
+    )
+
+
+def message(kind: type[Command] | type[Query]) -> dict[str, Any]:
+    """The OpenAPI extension that names a route's command or query and its permission."""
+    return {"x-webnova-message": kind.__name__, "x-webnova-permission": kind.permission}
+
+
+def location(text: str) -> dict[str, Any]:
+    return {"Location": {"description": text, "schema": {"type": "string"}}}
+
+
+ETAG = {"ETag": {"description": "The digest, in quotes.", "schema": {"type": "string"}}}

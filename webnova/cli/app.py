@@ -1,0 +1,101 @@
+"""All commands together. Imports stay light: each command loads what it needs when it runs."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version as installed_version
+from typing import Annotated
+
+import typer
+
+from webnova.cli import (
+    blueprint_commands,
+    doctor_command,
+    job_commands,
+    platform_commands,
+    project_commands,
+    stack_commands,
+    stream_commands,
+)
+from webnova.cli.exits import MEANINGS
+from webnova.cli.output import json_for_all, tenant_to_act_in
+
+_EXITS = "Exit codes: " + "; ".join(f"{code.value} {text}" for code, text in MEANINGS.items()) + "."
+_EXAMPLE = "Try: webnova up, then webnova create \"A clinic with doctors and appointments\"."
+_STACK, _PLATFORMS, _FILES = "The stack", "Platforms", "Files, with nothing running"
+
+app = typer.Typer(
+    name="webnova",
+    help="Describe a platform in Arabic or English; get it generated, tested and running.",
+    epilog=f"{_EXAMPLE}\n\n{_EXITS}",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"webnova {installed_version('infera-webnova')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _for_all(
+    as_json: Annotated[bool, typer.Option("--json", help="Print results as JSON.")] = False,
+    tenant: Annotated[
+        str | None, typer.Option(help="Act inside this tenant (root tenant's tokens only).")
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="The version.")
+    ] = False,
+) -> None:
+    json_for_all.set(as_json)
+    tenant_to_act_in.set(tenant)
+
+
+for _name, _function, _panel in (
+    ("up", stack_commands.up, _STACK),
+    ("down", stack_commands.down, _STACK),
+    ("status", stack_commands.status, _STACK),
+    ("doctor", doctor_command.doctor, _STACK),
+    ("token", stack_commands.token, _STACK),
+    ("demo", project_commands.demo, _PLATFORMS),
+    ("create", platform_commands.create, _PLATFORMS),
+    ("build", platform_commands.build, _PLATFORMS),
+    ("list", platform_commands.list_platforms, _PLATFORMS),
+    ("show", platform_commands.show, _PLATFORMS),
+    ("open", platform_commands.open_platform, _PLATFORMS),
+    ("logs", stream_commands.logs, _PLATFORMS),
+    ("events", stream_commands.events, _PLATFORMS),
+    ("rollback", platform_commands.rollback, _PLATFORMS),
+    ("run", platform_commands.run, _PLATFORMS),
+    ("cancel", platform_commands.cancel, _PLATFORMS),
+    ("generate", project_commands.generate, _FILES),
+    ("test", project_commands.test, _FILES),
+    ("shapes", project_commands.shapes, _FILES),
+):
+    app.command(_name, rich_help_panel=_panel)(_function)
+
+_blueprint = typer.Typer(help="Check, show and compare Blueprints.", no_args_is_help=True)
+_blueprint.command("validate")(blueprint_commands.validate)
+_blueprint.command("show")(blueprint_commands.show)
+_blueprint.command("diff")(blueprint_commands.diff)
+app.add_typer(_blueprint, name="blueprint")
+
+_job = typer.Typer(help="Run Python programs on the cluster.", no_args_is_help=True)
+_job.command("submit")(job_commands.submit)
+_job.command("stop")(job_commands.stop_job)
+_job.command("env")(job_commands.env)
+app.add_typer(_job, name="job")
+
+
+def main() -> None:
+    """The console script. Ends the process with one of the documented exit codes."""
+    for stream in (sys.stdout, sys.stderr):
+        # Texts are bilingual: they are written as UTF-8 whatever the locale says.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    app()
