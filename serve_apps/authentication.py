@@ -52,7 +52,7 @@ class Session:
         self._installation = services.installation
         self._token = token
         self._home = parse(token)[0]
-        self._trace = trace
+        self.trace = trace
         self._caller: Caller | None = None
         self.key: str | None = None
         self.tenant = tenant or self._home
@@ -91,16 +91,14 @@ class Session:
             view = await self._installation.dispatcher.ask(query, await self.caller(), self.tenant)
         return answer_as(answer, view)
 
-    async def tell(
-        self, answer: type[V], command: Command, *, tenant: str | None = None
-    ) -> V:
+    async def tell(self, answer: type[V], command: Command, *, tenant: str | None = None) -> V:
         """Execute a command under the request's idempotency key."""
         call = Call(
             command,
             await self.caller(),
             tenant or self.tenant,
             idempotency_key=self.key,
-            trace=self._trace,
+            trace=self.trace,
         )
         return answer_as(answer, await self._installation.dispatcher.execute(call))
 

@@ -23,6 +23,9 @@ from engine.kernel.errors import WebNovaError
 
 HEARTBEAT_S = 15.0
 RECONNECT_MS = 1000
+NEWEST = -1
+"""The offset that stands for the last part of a log."""
+
 HEARTBEAT = b": still here\n\n"
 OPENING = f"retry: {RECONNECT_MS}\n: connected\n\n".encode()
 
@@ -215,7 +218,7 @@ async def log_frames(
     proved = sent = time.monotonic()
     try:
         while True:
-            batch, offset_after = await read(offset or 0)
+            batch, offset_after = await read(NEWEST if offset is None else offset)
             if offset is None:
                 batch = batch[-lines:]
             offset = offset_after

@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterable
 
 import structlog
-from structlog.contextvars import unbind_contextvars
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import unbind_contextvars
 
 from engine.kernel.errors import TooLarge, WebNovaError
 from serve_apps.problems import problem_response
@@ -118,9 +118,7 @@ class _Exchange:
 
 
 def too_large(limit: int = MAX_BODY) -> TooLarge:
-    return TooLarge(
-        f"The body is larger than {limit:,} bytes.", mend="Send less.", max_bytes=limit
-    )
+    return TooLarge(f"The body is larger than {limit:,} bytes.", mend="Send less.", max_bytes=limit)
 
 
 def _internal(error: Exception, trace_id: str) -> WebNovaError:

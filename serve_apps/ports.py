@@ -20,10 +20,11 @@ class Hosting(Protocol):
         """The newest `lines` lines that the platform wrote, oldest first."""
         ...
 
-    async def logs_since(
-        self, tenant: str, platform: str, offset: int
-    ) -> tuple[list[str], int]:
-        """The lines past `offset` and the offset after them; 0 is the start of what is kept."""
+    async def logs_since(self, tenant: str, platform: str, offset: int) -> tuple[list[str], int]:
+        """The lines past `offset` and the offset after them.
+
+        A negative offset stands for the last part of the log, at least some hundred lines.
+        """
         ...
 
     def nudge(self) -> None:
@@ -32,7 +33,7 @@ class Hosting(Protocol):
 
 
 class Credentials(Protocol):
-    async def credentials(self, tenant: str, platform: str) -> tuple[str, str]:
+    def credentials(self, tenant: str, platform: str) -> tuple[str, str]:
         """E-mail and password of the platform's first administrator; `NotFound` without one."""
         ...
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from engine.conductor.catalogue import CATALOGUE, all_handlers
 from engine.kernel.clock import system_clock
-from engine.kernel.contracts import Caller
-from engine.kernel.dispatch import Dispatcher
+from engine.kernel.contracts import Caller, Query, View
+from engine.kernel.dispatch import Dispatcher, Handlers, require
 from engine.kernel.errors import Unavailable
 from engine.trust.tokens import authenticate, parse
 from storage.database import Database
@@ -25,6 +25,7 @@ class Installation:
     """One process's way to the ledger. Belongs to the event loop that first uses it."""
 
     database: Database
+    handlers: Handlers
     dispatcher: Dispatcher
     transactions: PostgresTransactions
     feed: PostgresFeed
@@ -34,6 +35,18 @@ class Installation:
         tenant, _, _ = parse(token)
         async with self.transactions.reading(tenant) as reader:
             return await authenticate(token, reader, system_clock())
+
+    async def ask_as(self, token: str, query: Query) -> tuple[Caller, View]:
+        """Prove an API token and answer a query in its tenant, in one transaction.
+
+        Raises what `authenticate` and `Dispatcher.ask` raise.
+        """
+        tenant, _, _ = parse(token)
+        async with self.transactions.reading(tenant) as reader:
+            caller = await authenticate(token, reader, system_clock())
+            require(caller, type(query).permission, tenant)
+            handler, _ = self.handlers.queries[type(query)]
+            return caller, await handler(query, reader)
 
     async def close(self) -> None:
         await self.database.close()
@@ -46,9 +59,11 @@ def compose(name: str, *, pool: int = 10, url: str | None = None) -> Installatio
     """
     database = Database(url or _required(APP_URL), size=pool, name=name)
     transactions = PostgresTransactions(database, CATALOGUE)
+    handlers = all_handlers()
     return Installation(
         database=database,
-        dispatcher=Dispatcher(all_handlers(), transactions),
+        handlers=handlers,
+        dispatcher=Dispatcher(handlers, transactions),
         transactions=transactions,
         feed=PostgresFeed(database),
     )

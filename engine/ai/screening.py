@@ -10,7 +10,9 @@ from engine.kernel.errors import InvalidInput, NotUnderstood, TooLarge
 MAX_CHARACTERS = 20_000
 EXAMPLE_EN = "A clinic where patients book appointments and pay with mada."
 EXAMPLE_AR = "عيادة يحجز فيها المرضى المواعيد ويدفعون عبر مدى."
-MEND = f"Describe who uses the platform and what it keeps, for example: “{EXAMPLE_EN}” «{EXAMPLE_AR}»"
+MEND = (
+    f"Describe who uses the platform and what it keeps, for example: “{EXAMPLE_EN}” «{EXAMPLE_AR}»"
+)
 
 _BREAKS = re.compile(r"[\t\x0b\f\r\n\u0085\u2028\u2029]+")
 _SPACES = re.compile(r"[^\S\n]+")

@@ -14,9 +14,7 @@ from engine.kernel.contracts import Command, Query
 def answered(
     view: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    return Response(
-        view.model_dump_json(), status, headers=headers, media_type="application/json"
-    )
+    return Response(view.model_dump_json(), status, headers=headers, media_type="application/json")
 
 
 def message(kind: type[Command] | type[Query]) -> dict[str, Any]:

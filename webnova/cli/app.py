@@ -21,7 +21,7 @@ from webnova.cli.exits import MEANINGS
 from webnova.cli.output import json_for_all, tenant_to_act_in
 
 _EXITS = "Exit codes: " + "; ".join(f"{code.value} {text}" for code, text in MEANINGS.items()) + "."
-_EXAMPLE = "Try: webnova up, then webnova create \"A clinic with doctors and appointments\"."
+_EXAMPLE = 'Try: webnova up, then webnova create "A clinic with doctors and appointments".'
 _STACK, _PLATFORMS, _FILES = "The stack", "Platforms", "Files, with nothing running"
 
 app = typer.Typer(

@@ -1,5 +1,6 @@
 """blueprint validate, show, diff. Nothing has to run for files."""
 
+# ruff: noqa: PLC0415
 from __future__ import annotations
 
 from pathlib import Path

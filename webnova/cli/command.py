@@ -1,4 +1,4 @@
-"""What every command has in common: `--json`, its exit code, and errors told without a traceback."""
+"""What every command shares: `--json`, its exit code, and errors told without a traceback."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(ExitCode.INTERRUPTED) from None
         except (typer.Exit, typer.Abort, BrokenPipeError):
             raise
-        except Exception as error:  # noqa: BLE001 - kept in full, then reported as a failure
+        except Exception as error:
             if os.environ.get("WEBNOVA_DEBUG"):
                 raise
             output.error(_unforeseen(error))
             raise typer.Exit(ExitCode.FAILED) from None
 
-    del run.__wrapped__  # type: ignore[attr-defined]
+    del run.__wrapped__
     shown = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters]
     run.__signature__ = given.replace(parameters=[*shown, as_json])  # type: ignore[attr-defined]
     run.__annotations__ = {each.name: each.annotation for each in [*shown, as_json]}

@@ -1,5 +1,6 @@
 """doctor: look at the machine and say the mend."""
 
+# ruff: noqa: PLC0415
 from __future__ import annotations
 
 from webnova.cli.command import command, stop

@@ -1,5 +1,6 @@
 """A run as it goes: what its events say about each step, and how that is shown."""
 
+# ruff: noqa: PLC0415
 from __future__ import annotations
 
 import time
@@ -108,7 +109,9 @@ def summary(step: str, output: Any) -> str:
         case "describe":
             archetypes = ", ".join(map(str, output.get("archetypes") or []))
             sure = output.get("confidence")
-            known = f"{archetypes}, {sure:.0%} sure" if isinstance(sure, int | float) else archetypes
+            known = (
+                f"{archetypes}, {sure:.0%} sure" if isinstance(sure, int | float) else archetypes
+            )
             return f"{known} ({output.get('analyser', '')})"
         case "plan":
             return f"{output.get('entities')} entities, {output.get('roles')} roles"
@@ -117,7 +120,9 @@ def summary(step: str, output: Any) -> str:
         case "test":
             skipped = f", {output['skipped']} skipped" if output.get("skipped") else ""
             walls = output.get("driver", "") if output.get("isolated") else "unisolated"
-            return f"{output.get('passed')} passed, {output.get('failed')} failed{skipped} ({walls})"
+            return (
+                f"{output.get('passed')} passed, {output.get('failed')} failed{skipped} ({walls})"
+            )
         case "release":
             return f"version {output.get('version')}"
         case _:

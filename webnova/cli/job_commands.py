@@ -1,5 +1,6 @@
 """job submit, stop, env: Python programs that run on the stack's cluster, for operators."""
 
+# ruff: noqa: PLC0415
 from __future__ import annotations
 
 import os

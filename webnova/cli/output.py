@@ -5,6 +5,7 @@ nothing else; commands that follow a stream print one JSON object per line inste
 about errors goes to standard error in both forms.
 """
 
+# ruff: noqa: PLC0415
 from __future__ import annotations
 
 import json
@@ -70,14 +71,15 @@ class Output:
             self.say(f"  {name.ljust(width)}  {value}")
 
     def table(self, headings: list[str], rows: Iterable[Iterable[str]]) -> None:
-        if self.as_json:
+        listed = [list(row) for row in rows]
+        if self.as_json or not listed:
             return
         from rich.table import Table
 
         table = Table(box=None, pad_edge=False, header_style="bold")
         for heading in headings:
             table.add_column(heading, overflow="fold")
-        for row in rows:
+        for row in listed:
             table.add_row(*row)
         self.console.print(table, soft_wrap=False)
 

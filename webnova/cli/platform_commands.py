@@ -1,5 +1,6 @@
 """create, build, rollback, cancel, list, show, open: platforms and their runs."""
 
+# ruff: noqa: PLC0415
 from __future__ import annotations
 
 import os
@@ -97,7 +98,7 @@ def run(
     id: RunId,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Stay until it ends.")] = False,
     log: Annotated[
-        bool, typer.Option("--log", help="Print the account of its tests or failure.")
+        bool, typer.Option("--log", help="Print the full account of its failure.")
     ] = False,
 ) -> None:
     """Show a run: its steps, their durations, and why it failed."""

@@ -1,5 +1,6 @@
 """What commands read: files, standard input and the API."""
 
+# ruff: noqa: PLC0415
 from __future__ import annotations
 
 import sys

@@ -1,5 +1,6 @@
 """up, down, status, token: the stack of the home."""
 
+# ruff: noqa: PLC0415
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
@@ -87,7 +88,7 @@ def token(
         output.say(found.reveal())
     else:
         output.say(place.file)
-        output.say("  → webnova token --show, or export WEBNOVA_TOKEN=\"$(webnova token --show)\"")
+        output.say('  → webnova token --show, or export WEBNOVA_TOKEN="$(webnova token --show)"')
 
 
 def start(output: Output) -> StackStatus:

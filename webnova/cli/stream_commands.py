@@ -20,7 +20,7 @@ def logs(
     output: Output,
     name: Annotated[str, typer.Argument(help="The platform's name.")],
     follow: Follow = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=0, max=10_000)] = 200,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=5000)] = 200,
 ) -> None:
     """Print what a platform wrote last."""
     with connect() as client:

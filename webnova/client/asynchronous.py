@@ -19,6 +19,7 @@ from webnova.client.streaming import Stream
 
 T = TypeVar("T")
 PAGE = 100
+NOTHING_MORE = 204
 
 
 class AsyncClient:
@@ -160,7 +161,7 @@ class AsyncClient:
         return await self._do(operations.cancel(run, idempotency_key))
 
     async def run_log(self, run: str) -> str:
-        """The full account of a run's tests or of its failure."""
+        """The full account of a run's failure; `NotFound` when there was none."""
         return await self._do(operations.run_log(run))
 
     def follow(self, run: str) -> AsyncIterator[models.Event]:
@@ -251,6 +252,8 @@ class AsyncClient:
                     if not is_success(response):
                         await response.aread()
                         pause = attempts.answered(response)
+                    elif response.status_code == NOTHING_MORE:
+                        return
                     else:
                         decoder = stream.connected()
                         async for chunk in response.aiter_bytes():

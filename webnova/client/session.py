@@ -13,7 +13,7 @@ from webnova.client.operations import Operation
 from webnova.client.retrying import Attempts, Patience
 from webnova.client.streaming import Stream
 
-_NO_AUTHENTICATION = frozenset({"/api/v1/health"})
+_NO_AUTHENTICATION = frozenset({"/api/v1/health", "/api/v1/schemas/blueprint"})
 
 
 class Session:

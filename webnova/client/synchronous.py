@@ -18,6 +18,7 @@ from webnova.client.streaming import Stream
 
 T = TypeVar("T")
 PAGE = 100
+NOTHING_MORE = 204
 
 
 class Client:
@@ -159,7 +160,7 @@ class Client:
         return self._do(operations.cancel(run, idempotency_key))
 
     def run_log(self, run: str) -> str:
-        """The full account of a run's tests or of its failure."""
+        """The full account of a run's failure; `NotFound` when there was none."""
         return self._do(operations.run_log(run))
 
     def follow(self, run: str) -> Iterator[models.Event]:
@@ -245,6 +246,8 @@ class Client:
                     if not is_success(response):
                         response.read()
                         pause = attempts.answered(response)
+                    elif response.status_code == NOTHING_MORE:
+                        return
                     else:
                         decoder = stream.connected()
                         for chunk in response.iter_bytes():

@@ -16,7 +16,7 @@ import sys
 LOOPBACK = "127.0.0.1"
 _SECTION = re.compile(r"(global|defaults|frontend|backend|listen)\b")
 _DROPPED = ("frontend prometheus", "listen stats")
-_BIND = re.compile(r"(\s*)bind\s+\S*:(\d+)(.*)")
+_BIND = re.compile(r"(\s*)bind\s+\S*:(\d+)((?:\s.*)?)")
 _STRIPPED_HEADERS = ("x-request-timeout-seconds", "x-request-disconnect-disabled")
 
 # A raw answer in HAProxy's format; lines end in CR LF.

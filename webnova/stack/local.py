@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel
 
@@ -172,7 +173,7 @@ class Stack:
             ),
             *_parts(state),
         ]
-        url = f"http://{LOOPBACK}:{state.http_port}" if state.http_port else None
+        url = state.public_url
         found = StackStatus(
             state="running",
             home=home,
@@ -197,7 +198,7 @@ def _parts(state: StackState) -> list[PartStatus]:
     ended = {step.name: step for step in state.steps}
     postgres = state.postgres is not None and state.postgres.alive
     ray = state.ray is not None and state.ray.alive
-    serve = state.http_port is not None and is_listening(state.http_port)
+    serve = state.http_port is not None and is_listening(state.http_port, _host(state))
     actors = ended.get("actors")
     return [
         PartStatus(
@@ -218,7 +219,7 @@ def _parts(state: StackState) -> list[PartStatus]:
             name="serve",
             state=_seen(serve, state),
             port=state.http_port,
-            url=f"http://{LOOPBACK}:{state.http_port}" if state.http_port else None,
+            url=state.public_url,
             detail=f"ingress: {state.ingress}",
         ),
         PartStatus(
@@ -227,6 +228,10 @@ def _parts(state: StackState) -> list[PartStatus]:
             detail="none to start" if actors is not None and actors.state == "skipped" else "",
         ),
     ]
+
+
+def _host(state: StackState) -> str:
+    return urlsplit(state.public_url or "").hostname or LOOPBACK
 
 
 def _seen(running: bool, state: StackState) -> PartState:

@@ -139,18 +139,22 @@ class EmbeddedPostgres:
         Works as well on a server whose launcher is gone, and after a crash: then the server is
         recovered first, so that its shared memory is given back and its data are clean.
         """
-        running = self._resident()
-        if running is None and self._died_unclean():
+        self._shut_down()
+        if (self.data_dir / "postmaster.pid").exists():  # only a crash leaves it
             self._process = None
             self.start()
-            running = self._resident()
-        if running is not None:
-            for number, patience in ((signal.SIGINT, _STOP_TIMEOUT_S), (signal.SIGQUIT, 5.0)):
-                send(running, number)
-                self._reap(patience)
-                if not wait_gone([running], patience):
-                    break
+            self._shut_down()
         self.kill()
+
+    def _shut_down(self) -> None:
+        running = self._resident()
+        if running is None:
+            return
+        for number, patience in ((signal.SIGINT, _STOP_TIMEOUT_S), (signal.SIGQUIT, 5.0)):
+            send(running, number)
+            self._reap(patience)
+            if not wait_gone([running], patience):
+                return
 
     def kill(self) -> None:
         """End whatever still runs on the data directory, at once."""
@@ -336,9 +340,6 @@ class EmbeddedPostgres:
                 self._process.wait(timeout)
             except subprocess.TimeoutExpired:
                 _log.warning("Postgres is slow to stop", pid=self._process.pid)
-
-    def _died_unclean(self) -> bool:
-        return (self.data_dir / "postmaster.pid").exists()
 
     def _resident(self) -> psutil.Process | None:
         """The server process that owns the data directory now."""

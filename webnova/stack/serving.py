@@ -6,7 +6,6 @@ import os
 import time
 from abc import ABC, abstractmethod
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -34,6 +33,7 @@ class Cluster(ABC):
     address: str
     dashboard_url: str
     http_port: int
+    public_url: str
     ingress: str
     document: Document
     serve: ServeApi
@@ -95,11 +95,8 @@ class Cluster(ABC):
         raise Unavailable(f"The API did not answer within {_SERVE_TIMEOUT_S:.0f} seconds.")
 
     def _answers(self) -> bool:
-        host = urlsplit(self.dashboard_url).hostname
         try:
-            answer = httpx.get(
-                f"http://{host}:{self.http_port}/-/healthz", timeout=2.0, trust_env=False
-            )
+            answer = httpx.get(f"{self.public_url}/-/healthz", timeout=2.0, trust_env=False)
         except httpx.HTTPError:
             return False
         return answer.status_code == 200
@@ -114,7 +111,8 @@ class OwnCluster(Cluster):
     def __init__(self, settings: Settings, variables: dict[str, str]) -> None:
         self._claims = PortClaims()
         self.http_port = self._claims.take(settings.http_port)
-        variables = {**variables, "WEBNOVA_PUBLIC_URL": f"http://{LOOPBACK}:{self.http_port}"}
+        self.public_url = f"http://{LOOPBACK}:{self.http_port}"
+        variables = {**variables, "WEBNOVA_PUBLIC_URL": self.public_url}
         self.document = localise(serve_document(), self.http_port)
         self.head = RayHead(settings.home, {**os.environ, **variables}, self._claims)
         self.address = self.head.address
@@ -172,8 +170,8 @@ class JoinedCluster(Cluster):
         document = serve_document()
         self.http_port = int(document.get("http_options", {}).get("port", settings.http_port))
         self.ingress = "as the cluster has it"
-        public = f"http://{host}:{self.http_port}"
-        self.variables = {**variables, "WEBNOVA_PUBLIC_URL": public}
+        self.public_url = f"http://{host}:{self.http_port}"
+        self.variables = {**variables, "WEBNOVA_PUBLIC_URL": self.public_url}
         self.document = with_environment(document, self.variables)
         self.serve = ServeApi(self.dashboard_url, _token_from_environment())
 

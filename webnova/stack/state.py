@@ -42,6 +42,7 @@ class StackState(BaseModel):
     ray: ProcessRef | None = None
     ray_address: str | None = None
     http_port: int | None = None
+    public_url: str | None = None
     dashboard_url: str | None = None
     ingress: str = ""
     temporary: list[str] = Field(default_factory=list)

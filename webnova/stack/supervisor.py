@@ -191,6 +191,7 @@ class Supervisor:
             self.state.ray_address = self.cluster.address
             self.state.dashboard_url = self.cluster.dashboard_url
             self.state.http_port = self.cluster.http_port
+            self.state.public_url = self.cluster.public_url
             self.state.ingress = self.cluster.ingress
             self.state.temporary = self.cluster.temporary
             self.save()

@@ -22,7 +22,19 @@ from engine.ai.lexicon import arabic, lexicon
 _COUNT = "عدد"
 _NOT_KEPT = frozenset(
     arabic.fold(word)
-    for word in "دفع الدفع مدفوعات رسائل تنبيهات إشعارات خرائط تذكير دخول بريد مدى".split()
+    for word in [
+        "دفع",
+        "الدفع",
+        "مدفوعات",
+        "رسائل",
+        "تنبيهات",
+        "إشعارات",
+        "خرائط",
+        "تذكير",
+        "دخول",
+        "بريد",
+        "مدى",
+    ]
 )
 _CLAUSES = frozenset({"حيث", "بحيث", "كما", "ثم"})
 
@@ -182,9 +194,11 @@ def owner_at(sentence: list[Token], start: int) -> tuple[Phrase | None, int]:
             break
         words.append(token.text)
         index += 1
-        if len(words) == 1 or lexicon().noun_names(words):
-            longest = (Phrase(tuple(words)), index)
-        elif len(words) == 2 and longest[1] == start + 1 and _is_adjective(words):
+        if (
+            len(words) == 1
+            or lexicon().noun_names(words)
+            or (len(words) == 2 and longest[1] == start + 1 and _is_adjective(words))
+        ):
             longest = (Phrase(tuple(words)), index)
     return longest
 

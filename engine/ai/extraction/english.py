@@ -263,10 +263,10 @@ def phrase_at(sentence: list[Token], start: int) -> tuple[Phrase | None, int]:
     """The noun phrase that begins at `start`, and where it ends; None if there is none."""
     index, flags = _skip(sentence, start)
     counted = False
-    if index + 1 < len(sentence) and sentence[index + 1].key == "of":
-        if sentence[index].key in {"number", "count", "amount"}:
-            counted = sentence[index].key != "amount"
-            index, _ = _skip(sentence, index + 2)
+    of = index + 1 < len(sentence) and sentence[index + 1].key == "of"
+    if of and sentence[index].key in {"number", "count", "amount"}:
+        counted = sentence[index].key != "amount"
+        index, _ = _skip(sentence, index + 2)
     words: list[str] = []
     while index < len(sentence) and len(words) < 4:
         token = sentence[index]
@@ -284,14 +284,14 @@ def phrase_at(sentence: list[Token], start: int) -> tuple[Phrase | None, int]:
     if not words:
         return None, start
     unit = None
-    if index + 1 < len(sentence) and sentence[index].key == "in":
-        if unit_kind(sentence[index + 1].key):
-            unit, index = sentence[index + 1].key, index + 2
-            while index < len(sentence) and unit_kind(sentence[index].key):
-                unit, index = f"{unit} {sentence[index].key}", index + 1
+    measured = index + 1 < len(sentence) and sentence[index].key == "in"
+    if measured and unit_kind(sentence[index + 1].key):
+        index += 1
+        while index < len(sentence) and unit_kind(sentence[index].key):
+            unit, index = sentence[index].key, index + 1
     phrase = Phrase(
         tuple(words),
-        unit=unit.split()[-1] if unit else None,
+        unit=unit,
         counted=counted,
         unique="unique" in flags,
         optional="optional" in flags,

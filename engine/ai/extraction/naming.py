@@ -22,7 +22,22 @@ _INTEGERS = frozenset({"total", "population", "stock", "rank", "duration", "atte
 _TEXTS = frozenset({"history", "story", "bio", "instructions", "details", "observations"})
 _BOOLEAN_HEADS = frozenset({"is", "has", "whether"})
 _ARABIC_DECIMALS = frozenset(
-    "فتحه قطر كتله كثافه تركيز معدل قوه زاويه سماكه ملوحه انتاجيه سطوع تردد نصف".split()
+    [
+        "فتحه",
+        "قطر",
+        "كتله",
+        "كثافه",
+        "تركيز",
+        "معدل",
+        "قوه",
+        "زاويه",
+        "سماكه",
+        "ملوحه",
+        "انتاجيه",
+        "سطوع",
+        "تردد",
+        "نصف",
+    ]
 )
 _UNITS = {
     "centimetre": "decimal", "centimeter": "decimal", "cm": "decimal", "mm": "decimal",
@@ -138,7 +153,9 @@ def identifier(word: str) -> str:
 def field_of(phrase: Phrase) -> tuple[str, FieldSpec]:
     """Name and type of the field that the phrase names."""
     words = list(phrase.words)
-    known = None if phrase.counted else lexicon().field_name(words)
+    if phrase.counted:
+        words = ["عدد", *words] if phrase.is_arabic else ["number", "of", *words]
+    known = lexicon().field_name(words)
     if known:
         spec = lexicon().fields[known]
         name, title = known, spec.title

@@ -62,7 +62,7 @@ class Lexicon:
             self.noun_index.add(form, name)
 
     def _add_field(self, row: list[str]) -> None:
-        name, kind, ar, en_cues, ar_cues = (row + ["", ""])[:5]
+        name, kind, ar, en_cues, ar_cues = [*row, "", ""][:5]
         title = Text(en=english.title_of(name), ar=ar)
         self.fields[name] = _field_spec(name, kind, title)
         for form in [name.replace("_", " "), ar, *_listed(en_cues), *_listed(ar_cues)]:

@@ -189,7 +189,7 @@ def transliterate(word: str) -> str:
         out.append(sound)
         if sound in _VOWELS or not after or after in _VOWELS:
             continue
-        cluster = index == 0 or sounds[index - 1] not in _VOWELS and out[-2:-1] != ["a"]
+        cluster = index == 0 or (sounds[index - 1] not in _VOWELS and out[-2:-1] != ["a"])
         final = index + 2 == len(sounds)
         if cluster or final:
             out.append("a")

@@ -51,7 +51,7 @@ class PhraseIndex(Generic[Value]):
         return any(stem in self._values or stem in self._prefixes for stem in stems(word))
 
     def find(self, words: Sequence[str]) -> Iterator[tuple[int, int, list[Value]]]:
-        """Start, end and values of each phrase in `words`: the longest from the left, no overlap."""
+        """Start, end and values of each phrase in `words`: longest first, no overlap."""
         start = 0
         while start < len(words):
             length, values = self._longest(words[start : start + MAX_WORDS])

@@ -56,7 +56,7 @@ def _opening(sentence: list[Token], index: int) -> int:
     pair = (key, following)
     if pair in _REFUSALS or pair in _ARABIC_REFUSALS:
         return 2
-    if key in _ENGLISH and following not in _NEVER_DENIED or key in _ARABIC:
+    if (key in _ENGLISH and following not in _NEVER_DENIED) or key in _ARABIC:
         return 1
     return 0
 
@@ -71,7 +71,7 @@ def _end(sentence: list[Token], start: int) -> int:
         if token.is_arabic:
             if token.key in AR_STOPS and token.key not in _ARABIC_JOINERS:
                 break
-        elif token.key in HAVE or token.key in STOPS and token.key not in _JOINERS | {"online"}:
+        elif token.key in HAVE or (token.key in STOPS and token.key not in _JOINERS | {"online"}):
             break
         index += 1
     return index

@@ -23,7 +23,7 @@ _NOUN_WEIGHT = 0.35
 
 @dataclass(frozen=True)
 class Match:
-    """How near a domain is. `score`, `meaning` and `words` are 0 to 1; `cues` are the words found."""
+    """How near a domain is. `score`, `meaning`, `words`: 0 to 1; `cues`: what was found."""
 
     archetype: Archetype
     score: float

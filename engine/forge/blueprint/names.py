@@ -39,7 +39,7 @@ SQL_WORDS = frozenset(
 LIBRARY_WORDS = frozenset(
     """
     metadata registry query copy json dict schema schema_json construct validate parse_obj
-    parse_raw parse_file from_orm update_forward_refs
+    parse_raw parse_file from_orm update_forward_refs sa dt orm mapped_column type_annotation_map
     """.split()  # noqa: SIM905
 )
 TYPE_WORDS = frozenset(

@@ -66,6 +66,45 @@ def index_module(platform: ResolvedPlatform) -> str:
     )
 
 
+def application_module(platform: ResolvedPlatform) -> str:
+    """The source of the module through which unit tests find the application's own parts."""
+    entities = platform.entities
+    moving = [one for one in entities if one.lifecycle and one.lifecycle.transitions]
+    still = [one for one in entities if one.lifecycle and not one.lifecycle.transitions]
+    transitions = {one.name: Name(f"{one.module}_routes.TRANSITIONS") for one in moving}
+    transitions |= {one.name: Name("{}") for one in still}
+    tables: tuple[tuple[str, str, dict[str, Name]], ...] = (
+        ("MODELS", "type[Record]", {one.name: Name(one.class_name) for one in entities}),
+        ("CREATE", "TypeAdapter[object]", {one.name: _schema(one, "Create") for one in entities}),
+        ("UPDATE", "TypeAdapter[object]", {one.name: _schema(one, "Update") for one in entities}),
+        ("TRANSITIONS", "Mapping[str, Transition]", transitions),
+    )
+    lines = [
+        '"""Where the application keeps its part of each entity."""',
+        "",
+        "from collections.abc import Mapping",
+        "",
+        "from pydantic import TypeAdapter",
+        "",
+        "from app.lifecycle import Transition",
+        _import("app.models", sorted(one.class_name for one in entities)).rstrip(),
+        "from app.models.base import Record",
+        *sorted(f"from app.routes import {one.module} as {one.module}_routes" for one in moving),
+        *sorted(
+            f"from app.schemas import {one.module} as {one.module}_schemas" for one in entities
+        ),
+        "",
+    ]
+    for name, kind, entries in tables:
+        shown = source(entries, before=len(name + kind) + len(": dict[str, ] = "))
+        lines.append(f"{name}: dict[str, {kind}] = {shown}")
+    return "\n".join(lines) + "\n"
+
+
+def _schema(entity: ResolvedEntity, purpose: str) -> Name:
+    return Name(f"TypeAdapter({entity.module}_schemas.{entity.class_name}{purpose})")
+
+
 def rows_of(entity: ResolvedEntity, platform: ResolvedPlatform) -> int:
     """How many rows can exist at most, as far as the tests care (`MANY_ROWS` is no limit)."""
     limits = [

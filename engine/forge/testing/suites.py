@@ -14,7 +14,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 from engine.forge.resolve import ResolvedPlatform
-from engine.forge.testing.contract import entity_module, index_module
+from engine.forge.testing.contract import application_module, entity_module, index_module
 from engine.kernel.errors import InvalidInput
 
 ROOT = "tests"
@@ -59,7 +59,10 @@ def render(platform: ResolvedPlatform, unit: Unit) -> dict[str, str]:
         return {path: entity_module(platform, entity)}
     if unit.name != _FRAME:
         raise InvalidInput(f"The tests have no unit {unit.name!r}.")
-    return dict(_frame()) | {f"{ROOT}/contract/__init__.py": index_module(platform)}
+    return dict(_frame()) | {
+        f"{ROOT}/contract/__init__.py": index_module(platform),
+        f"{ROOT}/unit/application.py": application_module(platform),
+    }
 
 
 def generate_tests(platform: ResolvedPlatform) -> dict[str, str]:

@@ -73,7 +73,7 @@ class Life:
         self._pumps = [
             asyncio.create_task(self._pump(reader)) for reader in (process.stdout, process.stderr)
         ]
-        self._exited = asyncio.create_task(process.wait())
+        self._exited = asyncio.create_task(started.wait())
         self._ending: asyncio.Task[None] | None = None
 
     @classmethod
@@ -114,10 +114,16 @@ class Life:
 
     async def _healthy(self) -> None:
         pause = _FIRST_POLL_S
-        while not await self.is_healthy():
+        while True:
+            check = asyncio.create_task(self.is_healthy())
+            await asyncio.wait([check, self._exited], return_when=asyncio.FIRST_COMPLETED)
+            # In this order: on a port that it didn't get, it is somebody else who answers.
             if self._exited.done():
-                await asyncio.wait(self._pumps)
+                check.cancel()
+                await asyncio.wait([check, *self._pumps])
                 raise self._failure("The server ended before it was healthy.")
+            if check.result():
+                return
             if self.age_s > self._spec.start_timeout_s:
                 raise self._failure("The server did not become healthy in time.")
             await asyncio.wait([self._exited], timeout=pause)

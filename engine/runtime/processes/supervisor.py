@@ -42,7 +42,8 @@ class Supervisor:
     """Runs servers through a sandbox driver and restarts them when they fail.
 
     `on_change(instance_id, state, detail)` hears of every change of state, in order; it must not
-    raise. The servers belong to this process: when it dies, however, they end too. Use it in one event loop.
+    raise. The servers belong to this process, and to the thread of its event loop: when one of them
+    dies, however, they end too.
     """
 
     def __init__(
@@ -121,14 +122,12 @@ class Supervisor:
         When this returns no process, socket or watcher is left. Raises `NotFound`.
         """
         post = self._post(instance_id)
-        given_up = post.state == "failed"
         self._move(post, "stopping", "")
         if post.watch is not None:
             post.watch.cancel()
             await asyncio.gather(post.watch, return_exceptions=True)
         try:
-            if not given_up:
-                await post.life.end(grace_s)
+            await post.life.end(grace_s)
         finally:
             self._posts.pop(instance_id, None)
             post.log.close()
@@ -175,10 +174,8 @@ class Supervisor:
         while True:
             post.crashes += 1
             if post.crashes >= self._policy.most_crashes:
-                self._move(
-                    post, "failed", f"{detail} It was given up after {post.crashes} crashes."
-                )
-                return "failed"
+                self._move(post, "failed", f"{detail} Given up after {post.crashes} crashes.")
+                return
             self._move(post, "restarting", detail)
             await asyncio.sleep(self._policy.delay(post.crashes))
             try:

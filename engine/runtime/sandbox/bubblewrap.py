@@ -130,6 +130,11 @@ class _Wrapped(Started):
         # Bubblewrap reports an exit code only if it came as far as to start the program.
         return super().exit_code() if "exit-code" in self._status.found else None
 
+    async def wait(self) -> int | None:
+        await self.process.wait()
+        await self._status.ended()
+        return self.exit_code()
+
     async def end(self) -> None:
         if self._birth is not None and tree.start_time(self.root) == self._birth:
             tree.send([self.root], signal.SIGKILL)
@@ -152,7 +157,7 @@ class _Status:
         self._reading, self.writing = os.pipe()
         self.found: dict[str, Any] = {}
         self._reader = asyncio.StreamReader()
-        self._transport: asyncio.ReadTransport | None = None
+        self._rest: asyncio.Task[None] | None = None
 
     @contextlib.contextmanager
     def releasing(self) -> Iterator[None]:
@@ -169,10 +174,11 @@ class _Status:
         """The pid of the first process in the namespaces; None if there is none."""
         pipe = os.fdopen(self._reading, "rb", buffering=0)
         loop = asyncio.get_running_loop()
-        self._transport, _ = await loop.connect_read_pipe(
+        transport, _ = await loop.connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(self._reader), pipe
         )
         await self._next()
+        self._rest = asyncio.create_task(self._read_rest(transport))
         pid = self.found.get("child-pid")
         return pid if isinstance(pid, int) else None
 
@@ -182,12 +188,17 @@ class _Status:
             self.found.update(json.loads(line))
         return bool(line)
 
+    async def _read_rest(self, transport: asyncio.ReadTransport) -> None:
+        try:
+            while await self._next():
+                continue
+        finally:
+            transport.close()
+
     async def ended(self) -> None:
-        """Read what is left; returns when every holder of the pipe is gone."""
-        while await self._next():
-            continue
-        if self._transport is not None:
-            self._transport.close()
+        """Returns when all is read and every holder of the pipe is gone."""
+        if self._rest is not None:
+            await asyncio.shield(self._rest)
 
 
 @contextlib.contextmanager

@@ -59,6 +59,11 @@ class Started(ABC):
         code = self.process.returncode
         return code if code is None or code >= 0 else 128 - code
 
+    async def wait(self) -> int | None:
+        """Wait for its end; the program's exit code, or None if it never started."""
+        await self.process.wait()
+        return self.exit_code()
+
     @abstractmethod
     async def end(self) -> None:
         """Kill and reap the whole tree and remove what belongs to this run. Safe to repeat."""
@@ -226,7 +231,7 @@ class Execution:
 
     async def finish(self) -> Outcome:
         process, limits = self._started.process, self._spec.limits
-        exited = asyncio.create_task(process.wait())
+        exited = asyncio.create_task(self._started.wait())
         pumps = {asyncio.create_task(stream.read()) for stream in (self._out, self._err)}
         watch = asyncio.create_task(_watch(self._started, limits, self._began))
         flood = asyncio.create_task(self._budget.breach())

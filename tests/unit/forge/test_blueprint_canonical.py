@@ -17,7 +17,7 @@ from tests.unit.forge.blueprints import SMALL, sensible, small
 CLINIC = Path(__file__).parents[3] / "examples" / "clinic.yaml"
 
 _patient = settings(
-    max_examples=60,
+    max_examples=30,
     deadline=None,
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )

@@ -41,7 +41,11 @@ def test_files_are_as_the_formatter_and_the_linter_want_them(
         (tmp_path / path).write_text(text, encoding="utf-8")
     for command in (
         ["format", "--check", "--diff"],
-        ["check", "--select=E,F,W,I,B,UP,C4,SIM,RUF"],
+        [
+            "check",
+            "--select=E,F,W,I,B,UP,C4,SIM,RUF",
+            "--config=lint.isort.known-first-party=['app']",
+        ],
     ):
         argv = ["ruff", *command, "--isolated", "--no-cache", "--line-length=100", "."]
         run = subprocess.run(

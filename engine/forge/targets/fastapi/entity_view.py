@@ -3,73 +3,79 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from engine.forge.names import words
+from engine.forge.names import identifier, words
 from engine.forge.resolve import (
     ADMIN,
     ResolvedColumn,
     ResolvedEntity,
-    ResolvedLifecycle,
     ResolvedPlatform,
     ResolvedRelation,
 )
 from engine.forge.targets.fastapi import expressions as write
+from engine.forge.targets.fastapi.tables import constraints, on_delete
 
 MAX_LINKS = 100
 """Records that a to-many relation of one record may refer to."""
 
-MAX_SORT_KEYS = 5
 _DATES = ("created_at", "updated_at")
+_SCHEMA_WORDS = frozenset(
+    {"Annotated", "Decimal", "Field", "ListQuery", "RecordView", "RequestBody", "TypedDict", "UUID"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """The named type of a field, for what create and update requests share."""
+
+    name: str
+    expression: str
 
 
 def entity_view(platform: ResolvedPlatform, entity: ResolvedEntity) -> dict[str, Any]:
     """The context for the model, schema and route of an entity."""
-    aliases = {column.name: _Alias(entity, column) for column in entity.columns}
+    targets = {relation.target: platform.entity(relation.target) for relation in entity.relations}
+    linked = {relation.target for relation in entity.to_many} - {entity.name}
+    types = {column.name: write.body_type(column) for column in entity.columns}
+    aliases = {
+        name: Alias(_alias_name(entity, name), expression)
+        for name, expression in types.items()
+        if expression.startswith("Annotated[")
+    }
+    types |= {name: alias.name for name, alias in aliases.items()}
     return {
         "entity": entity,
-        "enum_imports": ", ".join(_enum_names(entity)) or "Role",
-        "table_args": [*table_arguments(entity)],
-        "model_columns": [*_model_columns(entity)],
-        "links": [_link(platform, entity, relation) for relation in entity.to_many],
-        "link_imports": [
-            platform.entity(name)
-            for name in sorted({relation.target for relation in entity.to_many} - {entity.name})
-        ],
-        "aliases": [alias for alias in aliases.values() if alias.is_needed],
-        "create_fields": [*_create_fields(entity, aliases)],
-        "update_fields": [*_update_fields(entity, aliases)],
+        "enum_imports": ", ".join(_enum_names(entity)),
+        "table_args": [*_table_arguments(entity)],
+        "model_columns": [*_model_columns(platform, entity)],
+        "links": [_link(entity, targets[relation.target], relation) for relation in entity.to_many],
+        "link_imports": [targets[name] for name in sorted(linked)],
+        "aliases": list(aliases.values()),
+        "create_fields": [*_create_fields(entity, types)],
+        "update_fields": [*_update_fields(entity, types)],
         "read_fields": [*_read_fields(entity)],
         "query_fields": [*_query_fields(entity)],
-        "sort_pattern": _sort_pattern(entity),
+        "sort_keys": ", ".join(write.literal(key) for key in _sort_keys(entity)),
         "model_imports": ", ".join(
-            sorted(
-                {entity.class_name}
-                | {platform.entity(relation.target).class_name for relation in entity.relations}
-            )
+            sorted({entity.class_name, *(target.class_name for target in targets.values())})
         ),
-        "references": [_reference(platform, relation) for relation in entity.relations],
+        "references": [
+            {"field": relation.field, "arguments": _reference(targets[relation.target], relation)}
+            for relation in entity.relations
+        ],
         "lifecycle_field": entity.lifecycle.field if entity.lifecycle else "",
         "transitions": [*_transitions(platform, entity)],
         "summaries": _summaries(entity),
     }
 
 
-class _Alias:
-    """The named type of a field that create and update requests share."""
-
-    def __init__(self, entity: ResolvedEntity, column: ResolvedColumn) -> None:
-        name = "".join(word.capitalize() for word in words(column.name))
-        taken = {*_enum_names(entity), *write.SCHEMA_NAMES, "Field", "Annotated", "Decimal"}
-        taken |= {f"{entity.class_name}{suffix}" for suffix in ("Create", "Update", "Read", "Query")}
-        taken |= {"ListQuery", "RecordView", "RequestBody", "STRICT", "TypedDict"}
-        self.expression = write.body_type(column)
-        self.is_needed = self.expression.startswith("Annotated[")
-        self.name = f"{name}Value" if name in taken else name
-
-    @property
-    def reference(self) -> str:
-        return self.name if self.is_needed else self.expression
+def _alias_name(entity: ResolvedEntity, field: str) -> str:
+    name = "".join(word.capitalize() for word in words(field))
+    own = {f"{entity.class_name}{suffix}" for suffix in ("Create", "Update", "Read", "Query")}
+    taken = {*_enum_names(entity), *write.SCHEMA_NAMES, *_SCHEMA_WORDS, *own}
+    return f"{name}Value" if name in taken else name
 
 
 def _enum_names(entity: ResolvedEntity) -> list[str]:
@@ -79,56 +85,28 @@ def _enum_names(entity: ResolvedEntity) -> list[str]:
     return sorted(names)
 
 
-def table_arguments(entity: ResolvedEntity) -> Iterator[str]:
-    """Constraints and indexes of the table as expressions, in a model's order."""
-    for column in entity.columns:
-        if column.unique:
-            yield f'sa.UniqueConstraint("{column.name}", name="{column.unique_name}")'
-    for relation in entity.to_one:
-        if relation.unique:
-            yield f'sa.UniqueConstraint("{relation.field}", name="{relation.unique_name}")'
-    yield from check_constraints(entity)
+def _table_arguments(entity: ResolvedEntity) -> Iterator[str]:
+    yield from constraints(entity)
     for relation in entity.to_one:
         if not relation.unique:
             yield f'sa.Index("{relation.index_name}", "{relation.field}")'
 
 
-def check_constraints(entity: ResolvedEntity) -> Iterator[str]:
+def _model_columns(platform: ResolvedPlatform, entity: ResolvedEntity) -> Iterator[dict[str, str]]:
     for column in entity.columns:
-        if column.enum is not None:
-            yield _check(column.name, [one.name for one in column.enum.values], column.check_name)
-    if entity.lifecycle is not None:
-        states = [state.name for state in entity.lifecycle.enum.values]
-        yield _check(entity.lifecycle.field, states, entity.lifecycle.check_name)
-
-
-def _check(column: str, values: list[str], name: str) -> str:
-    return f'sa.CheckConstraint("{value_check(column, values)}", name="{name}")'
-
-
-def value_check(column: str, values: list[str]) -> str:
-    """The condition that a column holds one of these values, which are plain names."""
-    listed = ", ".join(f"'{value}'" for value in values)
-    return f"{column} IN ({listed})"
-
-
-def _model_columns(entity: ResolvedEntity) -> Iterator[dict[str, str]]:
-    for column in entity.columns:
-        parts = [write.model_type(column)]
         default = write.default(column)
-        if default is not None:
-            parts.append(f"default={default}")
-        optional = "" if column.required else " | None"
         yield {
             "name": column.name,
-            "annotation": write.annotation(column) + optional,
-            "arguments": ", ".join(parts),
+            "annotation": _optional(write.annotation(column), not column.required),
+            "arguments": write.model_type(column) + (f", default={default}" if default else ""),
         }
     for relation in entity.to_one:
+        later = ", use_alter=True" if relation.deferred else ""
         yield {
             "name": relation.field,
-            "annotation": "UUID" if relation.required else "UUID | None",
-            "arguments": foreign_key(relation),
+            "annotation": _optional("UUID", not relation.required),
+            "arguments": f'sa.ForeignKey("{platform.entity(relation.target).table}.id",'
+            f' name="{relation.constraint_name}", ondelete="{on_delete(relation)}"{later})',
         }
     if entity.lifecycle is not None:
         enum = entity.lifecycle.enum
@@ -140,15 +118,125 @@ def _model_columns(entity: ResolvedEntity) -> Iterator[dict[str, str]]:
         }
 
 
-_TABLES: dict[str, str] = {}
-
-
-def foreign_key(relation: ResolvedRelation) -> str:
-    """Replaced by the caller's table; see `_model_columns`."""
-    return ""
+def _optional(annotation: str, may_be_none: bool) -> str:
+    return f"{annotation} | None" if may_be_none else annotation
 
 
 def _link(
-    platform: ResolvedPlatform, entity: ResolvedEntity, relation: ResolvedRelation
+    entity: ResolvedEntity, target: ResolvedEntity, relation: ResolvedRelation
 ) -> dict[str, Any]:
-    return {}
+    source_key = identifier("fk", relation.table, relation.source_column)
+    joins = ""
+    if target.name == entity.name:
+        joins = (
+            f", primaryjoin=lambda: {entity.class_name}.id =="
+            f" {relation.table}.c.{relation.source_column}"
+            f", secondaryjoin=lambda: {entity.class_name}.id =="
+            f" {relation.table}.c.{relation.target_column}"
+        )
+    return {
+        "table": relation.table,
+        "attribute": relation.attribute,
+        "field": relation.field,
+        "target": target.class_name,
+        "arguments": f'secondary={relation.table}, lazy="selectin"{joins}',
+        "lines": (
+            f'sa.Column("{relation.source_column}", sa.ForeignKey("{entity.table}.id",'
+            f' name="{source_key}", ondelete="CASCADE"), primary_key=True)',
+            f'sa.Column("{relation.target_column}", sa.ForeignKey("{target.table}.id",'
+            f' name="{relation.constraint_name}", ondelete="{on_delete(relation)}"),'
+            " primary_key=True)",
+            f'sa.Index("{relation.index_name}", "{relation.target_column}")',
+        ),
+    }
+
+
+def _create_fields(entity: ResolvedEntity, types: dict[str, str]) -> Iterator[str]:
+    for column in entity.columns:
+        annotation = _optional(types[column.name], not column.required)
+        default = write.default(column) or ("" if column.required else "None")
+        yield f"{column.name}: {annotation}" + (f" = {default}" if default else "")
+    for relation in entity.relations:
+        if relation.many:
+            default = "" if relation.required else " = Field(default_factory=list)"
+            yield f"{relation.field}: {_links_type(relation)}{default}"
+        else:
+            default = "" if relation.required else " = None"
+            yield f"{relation.field}: {_optional('UUID', not relation.required)}{default}"
+
+
+def _update_fields(entity: ResolvedEntity, types: dict[str, str]) -> Iterator[str]:
+    for column in entity.columns:
+        yield f"{column.name}: {_optional(types[column.name], not column.required)}"
+    for relation in entity.relations:
+        kind = _links_type(relation) if relation.many else "UUID"
+        yield f"{relation.field}: {_optional(kind, not relation.many and not relation.required)}"
+
+
+def _links_type(relation: ResolvedRelation) -> str:
+    least = "min_length=1, " if relation.required else ""
+    return f"Annotated[list[UUID], Field({least}max_length={MAX_LINKS})]"
+
+
+def _read_fields(entity: ResolvedEntity) -> Iterator[str]:
+    for column in entity.columns:
+        if not column.write_only:
+            yield f"{column.name}: {_optional(write.read_type(column), not column.required)}"
+    for relation in entity.relations:
+        kind = "list[UUID]" if relation.many else "UUID"
+        yield f"{relation.field}: {_optional(kind, not relation.many and not relation.required)}"
+    if entity.lifecycle is not None:
+        yield f"{entity.lifecycle.field}: {entity.lifecycle.enum.class_name}"
+
+
+def _query_fields(entity: ResolvedEntity) -> Iterator[str]:
+    for column in entity.columns:
+        for each in column.filters:
+            yield f"{each.parameter}: {write.filter_type(column)} | None = None"
+    for relation in entity.to_one:
+        for each in relation.filters:
+            yield f"{each.parameter}: UUID | None = None"
+    if entity.lifecycle is not None:
+        for each in entity.lifecycle.filters:
+            yield f"{each.parameter}: {entity.lifecycle.enum.class_name} | None = None"
+    for name in _DATES:
+        yield f"{name}__gte: Instant | None = None"
+        yield f"{name}__lte: Instant | None = None"
+
+
+def _sort_keys(entity: ResolvedEntity) -> list[str]:
+    keys = [column.name for column in entity.columns if not column.write_only]
+    keys += [entity.lifecycle.field] if entity.lifecycle else []
+    return [*keys, *_DATES]
+
+
+def _reference(target: ResolvedEntity, relation: ResolvedRelation) -> str:
+    into = f', into="{relation.attribute}"' if relation.many else ""
+    return f"{target.class_name}{into}"
+
+
+def _transitions(platform: ResolvedPlatform, entity: ResolvedEntity) -> Iterator[dict[str, str]]:
+    if entity.lifecycle is None:
+        return
+    enum = entity.lifecycle.enum
+    members = {role.name: role.member for role in platform.roles}
+    for move in entity.lifecycle.transitions:
+        yield {
+            "name": move.name,
+            "sources": ", ".join(write.enum_member(enum, state.name) for state in move.sources),
+            "target": write.enum_member(enum, move.target.name),
+            "roles": ", ".join(f"Role.{members[role]}" for role in move.roles if role != ADMIN),
+            "summary": f"{move.titles.en}: {entity.titles.en}",
+        }
+
+
+def _summaries(entity: ResolvedEntity) -> dict[str, str]:
+    one, many = entity.titles.en.lower(), entity.plural_titles.en.lower()
+    article = "an" if one[:1] in "aeiou" else "a"
+    return {
+        "list": f"List {many}",
+        "create": f"Create {article} {one}",
+        "get": f"Get {article} {one}",
+        "update": f"Change {article} {one}",
+        "delete": f"Delete {article} {one}",
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from decimal import Decimal
 
 from engine.forge.blueprint.model import FieldType
@@ -205,3 +206,8 @@ def filter_type(column: ResolvedColumn) -> str:
     if column.type in (*_STRINGS, FieldType.TEXT):
         return "SearchText"
     return read_type(column)
+
+
+def prose(text: str) -> str:
+    """A text that is safe inside a docstring, a comment, Markdown or a quoted TOML value."""
+    return re.sub(r'[\s"\\`<>{}|\x00-\x1f\x7f]+', " ", text).strip().rstrip(".")

@@ -1,0 +1,100 @@
+"""Sample records: a few plausible rows per entity, in both languages, that keep every rule."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from engine.forge.blueprint.model import FieldType
+from engine.forge.resolve import ResolvedColumn, ResolvedEntity, ResolvedPlatform
+from engine.forge.testing.patterns import PatternNotSampled
+from engine.forge.testing.values import values
+
+ROWS = 4
+_PEOPLE = ("نورة العتيبي", "Omar Haddad", "ليلى منصور", "Sara Khalil")
+_PLACES = ("الرياض", "Jeddah", "عمّان", "Dubai")
+_PERSON_WORDS = ("full_name", "contact_name", "first_name", "last_name", "author", "contact")
+_PLACE_WORDS = ("city", "address", "location", "district", "region")
+
+
+def sample_rows(platform: ResolvedPlatform, entity: ResolvedEntity) -> list[dict[str, Any]]:
+    """Rows with an `id`, the `values` of a create request, and the lifecycle's `state`.
+
+    References point to the sample rows of the entities that come before. An entity that has a
+    required field or reference without any sample has none itself.
+    """
+    rows = []
+    for number in range(ROWS):
+        fields = _fields(entity, number)
+        references = _references(platform, entity, number)
+        if fields is None or references is None:
+            break
+        row: dict[str, Any] = {"id": sample_id(entity, number), "values": {**fields, **references}}
+        if entity.lifecycle is not None:
+            states = entity.lifecycle.enum.values
+            row["state"] = {entity.lifecycle.field: states[number % len(states)].name}
+        rows.append(row)
+    return rows
+
+
+def sample_id(entity: ResolvedEntity, number: int) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"urn:sample:{entity.table}:{number}"))
+
+
+def _fields(entity: ResolvedEntity, number: int) -> dict[str, Any] | None:
+    fields = {}
+    for column in entity.columns:
+        value = _value(entity, column, number)
+        if value is None and column.required_on_create:
+            return None
+        if value is not None:
+            fields[column.name] = value
+    return fields
+
+
+def _value(entity: ResolvedEntity, column: ResolvedColumn, number: int) -> Any:
+    """The sample, or None when there is none (or no further one of a unique field)."""
+    if column.default is not None and not column.unique:
+        return column.default
+    words = _words(entity, column, number)
+    if words is not None and column.min_length <= len(words) <= (column.max_length or 0):
+        return words
+    try:
+        known = values(column).samples
+    except PatternNotSampled:
+        return None
+    if column.unique and number >= len(known):
+        return None
+    return known[number % len(known)]
+
+
+def _words(entity: ResolvedEntity, column: ResolvedColumn, number: int) -> str | None:
+    """Readable text for a field whose name says what it holds."""
+    if column.type not in (FieldType.STRING, FieldType.TEXT) or column.pattern is not None:
+        return None
+    if column.name.endswith(_PERSON_WORDS):
+        return _PEOPLE[number % len(_PEOPLE)]
+    if column.name.endswith(_PLACE_WORDS):
+        return _PLACES[number % len(_PLACES)]
+    titles = column.titles if column.type is FieldType.TEXT else entity.titles
+    if not column.unique and column.name not in (entity.display, "name", "title", "description"):
+        titles = column.titles
+    return f"{(titles.ar, titles.en)[number % 2]} {number + 1}"
+
+
+def _references(
+    platform: ResolvedPlatform, entity: ResolvedEntity, number: int
+) -> dict[str, Any] | None:
+    found: dict[str, Any] = {}
+    for relation in entity.relations:
+        target = platform.entity(relation.target)
+        known = 0
+        if not relation.deferred and target.name != entity.name:
+            known = len(sample_rows(platform, target))
+        if relation.required and (known == 0 or (relation.unique and number >= known)):
+            return None
+        if known == 0 or (relation.unique and number >= known):
+            continue
+        chosen = sample_id(target, number % known)
+        found[relation.field] = [chosen] if relation.many else chosen
+    return found

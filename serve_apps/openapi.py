@@ -1,0 +1,81 @@
+"""The published description of the API (OpenAPI 3.1), derived from the routes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from serve_apps.problems import Problem
+
+DESCRIPTION = """\
+Describe a platform, and WebNova generates, tests and runs it.
+
+* **Tokens.** Every call but a few needs `Authorization: Bearer wn_…`. A token belongs to one
+  tenant, and nothing of another tenant can be seen with it.
+* **Failures** are RFC 9457 problems: a stable `code`, what went wrong and how to put it right.
+* **Repeating.** A POST or PUT with an `Idempotency-Key` can be repeated safely.
+* **Pages.** Lists answer `items` and `next`; send `next` as `after` until it is null.
+* **Streams** are server-sent events. Reconnecting with `Last-Event-ID` loses nothing.
+* **Traces.** A W3C `traceparent` is recorded with everything that the call causes.
+"""
+
+TAGS = [
+    {"name": "platforms", "description": "What a tenant owns, from the sentence to the release."},
+    {"name": "blueprints", "description": "What each platform is: its single source of truth."},
+    {"name": "runs", "description": "The durable processes that build platforms."},
+    {"name": "events", "description": "Everything that happened, in order."},
+    {"name": "tenants", "description": "Who shares the installation."},
+    {"name": "tokens", "description": "How programs prove who they are."},
+    {"name": "health", "description": "Whether the API can do its work."},
+]
+
+# The engine calls what it answers with `…View`; readers of the API know only the thing itself.
+NAMES = {
+    "BlueprintView": "Blueprint",
+    "RunView": "Run",
+    "RunList": "RunPage",
+    "StepView": "Step",
+    "TenantView": "Tenant",
+    "TenantList": "TenantPage",
+    "TokenView": "Token",
+    "TokenList": "TokenPage",
+}
+
+_REF = "#/components/schemas/"
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """The document, built once for each application."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title,
+            version=app.version,
+            openapi_version="3.1.0",
+            description=app.description,
+            routes=app.routes,
+            tags=app.openapi_tags,
+        )
+        schemas = document["components"]["schemas"]
+        problem = Problem.model_json_schema()
+        problem["examples"] = [Problem.examples]
+        schemas["Problem"] = problem
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
+        app.openapi_schema = _renamed(document)
+    return app.openapi_schema
+
+
+def _renamed(value: Any) -> Any:
+    if isinstance(value, dict):
+        renamed = {NAMES.get(key, key): _renamed(item) for key, item in value.items()}
+        if renamed.get("title") in NAMES:
+            renamed["title"] = NAMES[renamed["title"]]
+        return renamed
+    if isinstance(value, list):
+        return [_renamed(item) for item in value]
+    if isinstance(value, str) and value.startswith(_REF):
+        name = value.removeprefix(_REF)
+        return _REF + NAMES.get(name, name)
+    return value

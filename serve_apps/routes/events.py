@@ -1,0 +1,67 @@
+"""Everything that happens in a tenant, as pages or live."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Request
+from starlette.responses import Response
+
+from engine.kernel.contracts import Recorded, View
+from serve_apps.authentication import Reading
+from serve_apps.events import Event, event_stream, recorded_frames, shown
+from serve_apps.problems import documented
+from serve_apps.routes.answers import answered
+from serve_apps.services import services_of
+
+router = APIRouter(prefix="/events", tags=["events"])
+
+CURSOR = r"^[0-9]{1,19}-[0-9]{1,18}$"
+LastEventId = Annotated[
+    str | None,
+    Header(pattern=CURSOR, description="Id of the last event received; the stream goes on there."),
+]
+
+
+class EventPage(View):
+    """`next` is null on the last page; go on later with the `cursor` of the last item."""
+
+    items: list[Event]
+    next: str | None = None
+
+
+@router.get(
+    "",
+    response_model=EventPage,
+    responses={
+        200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
+        **documented(401, 403, 404, 422, 503),
+    },
+    openapi_extra={"x-webnova-message": "Feed", "x-webnova-permission": "event.read"},
+)
+async def list_events(
+    session: Reading,
+    request: Request,
+    after: Annotated[str | None, Query(pattern=CURSOR, description="A cursor.")] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    accept: Annotated[str, Header()] = "application/json",
+    last_event_id: LastEventId = None,
+) -> Response:
+    """The tenant's events, oldest first; with `Accept: text/event-stream` also those to come."""
+    services = services_of(request)
+    feed = services.installation.feed
+    await session.require("event.read")
+    if "text/event-stream" not in accept.lower():
+        found = await feed.read(session.tenant, after=after, limit=limit + 1)
+        page = [shown(each) for each in found[:limit]]
+        return answered(EventPage(items=page, next=page[-1].cursor if len(found) > limit else None))
+    cursor = last_event_id or after
+    await feed.read(session.tenant, after=cursor, limit=1)
+    events = feed.subscribe(session.tenant, after=cursor)
+    return event_stream(recorded_frames(events, session.prove_again), services.streams)
+
+
+def is_past(cursor: str, recorded: Recorded) -> bool:
+    """Whether a reader who stands at `cursor` has seen the event."""
+    xid, _, position = cursor.partition("-")
+    return (int(xid), int(position)) >= (recorded.xid, recorded.position)

@@ -1,0 +1,84 @@
+"""Tenants: the register that the installation's owner keeps."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from pydantic import Field
+from starlette.responses import Response
+
+from engine.trust.tenants import (
+    CreateTenant,
+    GetTenant,
+    ListTenants,
+    TenantList,
+    TenantName,
+    TenantView,
+    Title,
+)
+from engine.trust.tokens import PERMISSIONS, IssueToken, TokenView, draw
+from serve_apps.authentication import Reading, Writing
+from serve_apps.problems import documented
+from serve_apps.routes.answers import answered, location, message
+from serve_apps.routes.input import After, Limit, RequestBody, TenantPath
+
+router = APIRouter(prefix="/tenants", tags=["tenants"])
+READ = documented(401, 403, 404, 422, 503)
+FIRST_LABEL = "first token"
+
+_NOT_FOR_TENANTS = frozenset({"tenant.create", "tenant.read", "tenant.administer", "run.drive"})
+OWNER_PERMISSIONS = [name for name in PERMISSIONS if name not in _NOT_FOR_TENANTS]
+"""What the first token of a tenant may do: everything inside it."""
+
+
+class NewTenant(RequestBody):
+    name: TenantName = Field(examples=["ministry-of-health"])
+    title: Title = Field(examples=["Ministry of Health"])
+
+
+class TenantCreated(TenantView):
+    """The tenant and its first API token, which is shown this once: null in a repetition."""
+
+    token: str | None
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=TenantCreated,
+    responses={
+        201: {"headers": location("The tenant.")},
+        **documented(401, 403, 404, 409, 413, 422, 429, 503),
+    },
+    openapi_extra=message(CreateTenant),
+)
+async def create_tenant(body: NewTenant, session: Writing) -> Response:
+    """Register a tenant and issue its first token. Only the root tenant can."""
+    for permission in (CreateTenant.permission, "tenant.administer", IssueToken.permission):
+        await session.require(permission)
+    caller = await session.caller()
+    command = CreateTenant(name=body.name, title=body.title)
+    tenant = await session.tell(TenantView, command)
+    id, digest, token = draw(tenant.name)
+    issue = IssueToken(
+        id=id,
+        secret_sha256=digest,
+        label=FIRST_LABEL,
+        permissions=[name for name in OWNER_PERMISSIONS if caller.may(name)],
+    )
+    issued = await session.tell(TokenView, issue, tenant=tenant.name)
+    shown = token.reveal() if issued.id == id else None
+    view = TenantCreated(name=tenant.name, title=tenant.title, token=shown)
+    headers = {"location": f"/api/v1/tenants/{tenant.name}", "cache-control": "no-store"}
+    return answered(view, 201, headers)
+
+
+@router.get("", response_model=TenantList, responses=READ, openapi_extra=message(ListTenants))
+async def list_tenants(session: Reading, after: After = None, limit: Limit = 50) -> Response:
+    """The register, by name."""
+    return answered(await session.ask(TenantList, ListTenants(after=after, limit=limit)))
+
+
+@router.get("/{name}", response_model=TenantView, responses=READ, openapi_extra=message(GetTenant))
+async def get_tenant(name: TenantPath, session: Reading) -> Response:
+    """One tenant; its own members see it too, in the root tenant only."""
+    return answered(await session.ask(TenantView, GetTenant(name=name)))
