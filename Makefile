@@ -13,6 +13,7 @@ ARGS =
 # `value` keeps make from expanding it first.
 export WEBNOVA_PROMPT := $(value PROMPT)
 export WEBNOVA_PYTHON := $(value PYTHON)
+unexport PROMPT PYTHON
 
 .PHONY: help setup demo up down status test lint format bench docs clean
 
@@ -40,7 +41,7 @@ down: $(STAMP) ## Stop the local stack; its data stay
 	@$(WEBNOVA) down
 
 status: $(STAMP) ## Show what runs
-	@$(WEBNOVA) status
+	@$(WEBNOVA) status || true
 
 test: $(STAMP) ## Run the whole test suite; ARGS="-k name" chooses
 	$(RUN) -m pytest $(ARGS)
@@ -58,7 +59,7 @@ bench: $(STAMP) ## Measure; the results and what they mean are printed
 	$(RUN) -m benchmarks $(ARGS)
 
 docs: $(STAMP) ## Write the reference (OpenAPI, JSON Schemas, commands) to build/reference
-	$(RUN) -m webnova.cli.reference build/reference
+	$(RUN) -m webnova.reference build/reference
 
 clean: ## Remove caches and build output; the environment and the data stay
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

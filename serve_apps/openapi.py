@@ -43,6 +43,40 @@ NAMES = {
     "TokenList": "TokenPage",
 }
 
+SECURITY_SCHEME = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "wn_<tenant>_<id>_<secret>",
+    "description": "An API token.",
+}
+TENANT_HEADER = {
+    "name": "X-WebNova-Tenant",
+    "in": "header",
+    "required": False,
+    "description": "Act inside another tenant. Only for members of the root tenant who hold "
+    "`tenant.administer`.",
+    "schema": {
+        "type": "string",
+        "pattern": "^[a-z][a-z0-9]*(-[a-z0-9]+)*$",
+        "minLength": 2,
+        "maxLength": 40,
+    },
+}
+KEY_HEADER = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Repeating a call with its key returns the first answer and does nothing twice. "
+    "A key belongs to the tenant and to one request.",
+    "schema": {
+        "type": "string",
+        "pattern": r"^[\x21-\x7e]+$",
+        "minLength": 1,
+        "maxLength": 200,
+        "examples": ["create-clinic-5d2c6c1e"],
+    },
+}
+
 _REF = "#/components/schemas/"
 
 
@@ -63,15 +97,28 @@ def describe(app: FastAPI) -> dict[str, Any]:
         schemas["Problem"] = problem
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
+        document["components"]["securitySchemes"] = {"token": SECURITY_SCHEME}
+        for path in document["paths"].values():
+            for operation in path.values():
+                _secure(operation)
         app.openapi_schema = _renamed(document)
     return app.openapi_schema
+
+
+def _secure(operation: dict[str, Any]) -> None:
+    """Say of an operation that names a permission that it takes a token, and with which headers."""
+    if "x-webnova-permission" in operation:
+        operation["security"] = [{"token": []}]
+        headers = [TENANT_HEADER, KEY_HEADER] if operation["x-webnova-writes"] else [TENANT_HEADER]
+        operation["parameters"] = [*operation.get("parameters", []), *headers]
 
 
 def _renamed(value: Any) -> Any:
     if isinstance(value, dict):
         renamed = {NAMES.get(key, key): _renamed(item) for key, item in value.items()}
-        if renamed.get("title") in NAMES:
-            renamed["title"] = NAMES[renamed["title"]]
+        title = renamed.get("title")
+        if isinstance(title, str):
+            renamed["title"] = NAMES.get(title, title)
         return renamed
     if isinstance(value, list):
         return [_renamed(item) for item in value]

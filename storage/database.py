@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from engine.kernel.errors import Unavailable
@@ -52,10 +53,11 @@ class Database:
                 if tenant is not None:
                     await connection.execute(SET_TENANT, {"tenant": tenant})
                 yield connection
-        except (OperationalError, InterfaceError, OSError, TimeoutError) as error:
+        except (OperationalError, InterfaceError, PoolTimeout, OSError, TimeoutError) as error:
             raise _unavailable() from error
         except DBAPIError as error:
-            if error.connection_invalidated:
+            # Without a statement it was the connecting that failed, as while a server starts.
+            if error.connection_invalidated or error.statement is None:
                 raise _unavailable() from error
             raise
 

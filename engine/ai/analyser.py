@@ -31,6 +31,8 @@ ACCEPTED = 0.5
 """A domain with at least this score is taken as meant (see the calibration tests)."""
 SUSPECTED = 0.38
 """Between this and `ACCEPTED` a domain is taken only if the text names nothing else."""
+PLAIN_WORDS = 0.7
+"""A domain whose own words are this plain is meant, whatever else stands around them."""
 _SECOND_CUES = 2
 _MOST_BARE = 8
 
@@ -113,7 +115,8 @@ class OfflineAnalyser:
         """The domains that the text is about: none, one or two. Raises `NotUnderstood`."""
         best, *others = reading.matches
         enough = ACCEPTED if reading.facts.count else SUSPECTED
-        if best.score < enough:
+        plain = best.words >= PLAIN_WORDS and len(best.cues) >= _SECOND_CUES
+        if best.score < enough and not plain:
             if not reading.facts.count and not reading.facts.topics:
                 raise _not_understood()
             return []

@@ -288,10 +288,9 @@ def _correction(message: ParsedMessage[None], findings: list[str]) -> list[Messa
     listed = "\n".join(f"- {finding[:300]}" for finding in findings[:_MOST_FINDINGS])
     text = f"This can't be used yet:\n{listed}\nRecord the whole Blueprint again, corrected."
     calls = [block for block in message.content if block.type == "tool_use"]
-    answer: MessageParam = {"role": "assistant", "content": message.content}
+    answer: MessageParam = {"role": "assistant", "content": message.content or "(nothing)"}
     if not calls:
-        said = message.content or [{"type": "text", "text": "(nothing)"}]
-        return [{"role": "assistant", "content": said}, {"role": "user", "content": text}]
+        return [answer, {"role": "user", "content": text}]
     results: list[Any] = [
         {"type": "tool_result", "tool_use_id": call.id, "is_error": True, "content": text}
         for call in calls

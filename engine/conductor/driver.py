@@ -114,13 +114,12 @@ class RunDriver:
                 raise
             except WebNovaError as error:
                 kind = PostponeStep if _may_pass(error) else FailRun
-                log = error.fields.get("log")
-                outcome = kind.model_validate({**ids, "cause": error.problem(), "log": log})
+                log = await self._keep(lease, _account(error))
+                outcome = kind.model_validate({**ids, "cause": _cause(error), "log": log})
             except Exception as error:  # noqa: BLE001 - recorded in the run, with its full account
-                account = "".join(traceback.format_exception(error))
-                outcome = PostponeStep.model_validate(
-                    {**ids, "cause": _crash(step, error), "log": await self._keep(lease, account)}
-                )
+                log = await self._keep(lease, _account(error))
+                cause = _crash(step, error)
+                outcome = PostponeStep.model_validate({**ids, "cause": cause, "log": log})
         return await self._record(lease, outcome)
 
     @contextlib.asynccontextmanager
@@ -187,6 +186,19 @@ class RunDriver:
 
 def _may_pass(error: WebNovaError) -> bool:
     return error.status >= 500 or isinstance(error, VersionConflict)
+
+
+def _account(error: Exception) -> str:
+    """Everything that is known about an error, for the run's log: what was written on the way
+    (an error's field `log`, text or lines) and the trace."""
+    written = error.fields.get("log", "") if isinstance(error, WebNovaError) else ""
+    text = written if isinstance(written, str) else "\n".join(map(str, written))
+    return f"{text}\n\n{''.join(traceback.format_exception(error))}"
+
+
+def _cause(error: WebNovaError) -> dict[str, object]:
+    """The problem as the run shows it; its log is kept apart."""
+    return {name: value for name, value in error.problem().items() if name != "log"}
 
 
 def _crash(step: str, error: Exception) -> dict[str, object]:

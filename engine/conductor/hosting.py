@@ -176,14 +176,13 @@ class PlatformHost:
         made = credentials(self._key, tenant, name)
         return ProcessSpec(
             name=f"{name}-v{version}",
-            argv=(str(environment.python), "-m", "app"),
+            argv=("/usr/bin/env", "UDS={socket}", str(environment.python), "-m", "app"),
             cwd=release,
             log_path=place.log(version),
             read_only=environment.read_only,
             read_write=(place.data,),
             limits=Limits(cpu_s=None, wall_s=None, memory_bytes=1 << 30, processes=64),
             env={
-                "UDS": "{socket}",
                 "DATABASE_URL": f"sqlite:///{place.data}/platform.db",
                 "APP_ENV": "local",
                 "AUTO_MIGRATE": "1",

@@ -89,17 +89,16 @@ async def prepare(context: StepContext) -> dict[str, Any]:
 
 async def test(context: StepContext) -> dict[str, Any]:
     report = await context.workshop.test(context.platform, await context.bundle(), context.progress)
-    log = await context.keep(report.log.encode())
     summary = report.model_dump(mode="json", exclude={"log"})
     if report.failed or not report.passed:
         raise StepFailed(
             f"{report.failed} of {report.passed + report.failed} tests of the generated platform"
             " failed.",
             mend="See the run's log for each failure.",
-            log=log,
+            log=report.log,
             **summary,
         )
-    return {**summary, "log": log}
+    return {**summary, "log": await context.keep(report.log.encode())}
 
 
 async def release(context: StepContext) -> dict[str, Any]:

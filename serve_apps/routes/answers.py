@@ -18,8 +18,12 @@ def answered(
 
 
 def message(kind: type[Command] | type[Query]) -> dict[str, Any]:
-    """The OpenAPI extension that names a route's command or query and its permission."""
-    return {"x-webnova-message": kind.__name__, "x-webnova-permission": kind.permission}
+    """The OpenAPI extensions that name a route's command or query and its permission."""
+    return {
+        "x-webnova-message": kind.__name__,
+        "x-webnova-permission": kind.permission,
+        "x-webnova-writes": issubclass(kind, Command),
+    }
 
 
 def location(text: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from serve_apps.services import services_of
 
 router = APIRouter(prefix="/events", tags=["events"])
 
+PERMISSION = "event.read"
 CURSOR = r"^[0-9]{1,19}-[0-9]{1,18}$"
 LastEventId = Annotated[
     str | None,
@@ -37,7 +38,11 @@ class EventPage(View):
         200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
         **documented(401, 403, 404, 422, 503),
     },
-    openapi_extra={"x-webnova-message": "Feed", "x-webnova-permission": "event.read"},
+    openapi_extra={
+        "x-webnova-message": "Feed",
+        "x-webnova-permission": PERMISSION,
+        "x-webnova-writes": False,
+    },
 )
 async def list_events(
     session: Reading,
@@ -50,7 +55,7 @@ async def list_events(
     """The tenant's events, oldest first; with `Accept: text/event-stream` also those to come."""
     services = services_of(request)
     feed = services.installation.feed
-    await session.require("event.read")
+    await session.require(PERMISSION)
     if "text/event-stream" not in accept.lower():
         found = await feed.read(session.tenant, after=after, limit=limit + 1)
         page = [shown(each) for each in found[:limit]]

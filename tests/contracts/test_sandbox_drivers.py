@@ -451,12 +451,45 @@ async def test_variables_never_show_in_a_command_line(run: Run) -> None:
     assert shown == []
 
 
-async def test_a_preloaded_library_never_reaches_the_outside(run: Run, tmp_path: Path) -> None:
-    """The loader names a library it can't find on standard error, once per program it loads."""
-    result = await run("pass", env={"LD_PRELOAD": "/nowhere/evil.so"})
-    loads = result.stderr.count("evil.so")
-    # Inside: the program, and in an isolated sandbox the one that sets its limits.
-    assert 1 <= loads <= 2
+async def test_cancelling_at_any_moment_leaves_nothing(
+    driver: SandboxDriver, tmp_path: Path
+) -> None:
+    token = sleeping_time()
+    spec = SandboxSpec(argv=("sleep", token), cwd=tmp_path)
+    for step in range(24):
+        task = asyncio.create_task(driver.run(spec))  # type: ignore[arg-type]
+        await asyncio.sleep(step * 0.002)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(task, 30)
+        assert processes_with(token) == []
+
+
+async def test_death_of_the_platform_at_any_moment_leaves_nothing(
+    driver: SandboxDriver, tmp_path: Path
+) -> None:
+    token = sleeping_time()
+    source = f"""
+import asyncio
+from pathlib import Path
+from engine.runtime.sandbox import *
+async def main():
+    driver = {type(driver).__name__}()
+    await driver.available()
+    print("now", flush=True)
+    await driver.run(SandboxSpec(argv=("sleep", {token!r}), cwd=Path({str(tmp_path)!r})))
+asyncio.run(main())
+"""
+    for step in range(8):
+        parent = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", source, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+        )
+        assert parent.stdout is not None
+        assert await parent.stdout.readline() == b"now\n"
+        await asyncio.sleep(step * 0.003)
+        parent.kill()
+        await parent.wait()
+    assert await gone(token)
 
 
 async def test_other_files_can_not_be_read_if_isolated(

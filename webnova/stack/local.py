@@ -28,7 +28,7 @@ Progress = Callable[[str, str], None]
 
 PartState = Literal["running", "starting", "stopped", "failed"]
 
-_UP_TIMEOUT_S = 420.0
+_UP_TIMEOUT_S = 600.0
 _DOWN_TIMEOUT_S = 90.0
 _NO_REASON = "The stack did not start."
 _LOOK = "supervisor.log in the logs directory of the home says why."

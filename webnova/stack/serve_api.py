@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from engine.kernel.errors import Unavailable
 from engine.kernel.secret import Secret
 
 APPLICATIONS = "/api/serve/applications/"
+_DEPLOY_ATTEMPTS = 3
 Document = dict[str, Any]
 
 
@@ -59,15 +61,27 @@ class ServeApi:
             return False
 
     def deploy(self, document: Document) -> None:
-        """Make the cluster converge to `document`; returns when it is accepted."""
-        try:
-            answer = self._client.put(APPLICATIONS, json=document, timeout=60.0)
-        except httpx.HTTPError as error:
-            raise Unavailable(f"Ray Serve can't be reached: {type(error).__name__}.") from error
-        if answer.status_code != 200:
+        """Make the cluster converge to `document`; returns when it is accepted.
+
+        Serve starts itself at the first call, which may fail on a busy machine; then it is asked
+        again. Raises `Unavailable` with Serve's reason.
+        """
+        reason = ""
+        for attempt in range(_DEPLOY_ATTEMPTS):
+            if attempt:
+                time.sleep(2.0)
+            try:
+                answer = self._client.put(APPLICATIONS, json=document, timeout=180.0)
+            except httpx.HTTPError as error:
+                reason = type(error).__name__
+                continue
+            if answer.status_code == 200:
+                return
             # A refusal is a Python traceback; its last line is the reason.
             reason = (answer.text.strip().splitlines() or [""])[-1]
-            raise Unavailable(f"Ray Serve refused the configuration: {reason[:300]}")
+            if answer.status_code < 500:
+                break
+        raise Unavailable(f"Ray Serve refused the configuration: {reason[:300]}")
 
     def statuses(self) -> dict[str, tuple[str, str]]:
         """For each application its status (`RUNNING`, `DEPLOYING`, …) and message."""

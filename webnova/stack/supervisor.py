@@ -40,6 +40,7 @@ from webnova.stack.state import StackState, Step, StepState, load_state
 _log = structlog.get_logger("webnova.supervisor")
 
 _PULSE_S = 0.5
+_START_ATTEMPTS = 3
 _CALM_S = 60.0
 _LONGEST_PAUSE_S = 30.0
 _ACTORS_TIMEOUT_S = 120.0
@@ -98,12 +99,32 @@ class Supervisor:
         with self._step("schema"):
             prepare_database(admin, self.home.secrets)
         with self._step("ray"):
-            self.cluster.wait()
-            self._note_cluster()
+            self._await_cluster()
         self._deploy()
         self.state.phase = "running"
         self.save()
         _log.info("running", port=self.state.http_port)
+
+    def _await_cluster(self) -> None:
+        """Wait for the head; Ray gives a start up after 30 s, which a busy machine may need."""
+        assert self.cluster is not None
+        for left in reversed(range(_START_ATTEMPTS)):
+            try:
+                self.cluster.wait()
+            except Unavailable:
+                if not left or not self.cluster.died():
+                    raise
+                _log.warning("Ray ended while it was starting; once more")
+                self._relaunch()
+            else:
+                return
+
+    def _relaunch(self) -> None:
+        assert self.cluster is not None
+        end_processes(self._descendants(), grace=0.0)
+        self.cluster.forget()
+        self.cluster.launch()
+        self._note_cluster()
 
     def _start_postgres(self) -> Secret:
         if self.settings.database_url is not None:
@@ -241,10 +262,7 @@ class Supervisor:
 
     def _revive_cluster(self) -> None:
         assert self.cluster is not None
-        end_processes(self._descendants(), grace=0.0)
-        self.cluster.forget()
-        self.cluster.launch()
-        self._note_cluster()
+        self._relaunch()
         self.cluster.wait()
         self._deploy()
 

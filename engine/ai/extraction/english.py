@@ -230,7 +230,7 @@ class EnglishReader:
         else:
             return
         self._actor = actor
-        items, _ = list_at(sentence, index + 1)
+        items, _ = list_at(sentence, index + 1, verbs=True)
         for item in items[:3]:
             if not acceptable(item.phrase) or not _is_kept(item.phrase, weak=True):
                 continue
@@ -333,8 +333,11 @@ def _is_verb(sentence: list[Token], index: int) -> bool:
     )
 
 
-def list_at(sentence: list[Token], start: int) -> tuple[list[Item], int]:
-    """The noun phrases from `start`, joined by commas and "and", and where they end."""
+def list_at(sentence: list[Token], start: int, *, verbs: bool = False) -> tuple[list[Item], int]:
+    """The noun phrases from `start`, joined by commas and "and", and where they end.
+
+    With `verbs`, a verb before a plural after "and" begins another deed, not another phrase.
+    """
     items: list[Item] = []
     index = end = start
     while index < len(sentence) and len(items) < 20:
@@ -355,7 +358,15 @@ def list_at(sentence: list[Token], start: int) -> tuple[list[Item], int]:
             break
         if index < len(sentence) and sentence[index].key in EACH:
             break
+        if verbs and _begins_deed(sentence, index):
+            break
     return items, end
+
+
+def _begins_deed(sentence: list[Token], index: int) -> bool:
+    if index + 1 >= len(sentence) or sentence[index].key not in ACTS:
+        return False
+    return english.is_plural(sentence[index + 1].key) or sentence[index + 1].key in SKIPPED
 
 
 def _starts_clause(sentence: list[Token], index: int) -> bool:

@@ -39,6 +39,7 @@ _ARABIC_DECIMALS = frozenset(
         "نصف",
     ]
 )
+_UNIT_ENDING = re.compile(r"_(cm|kg|km|minutes|days|square_metres|percent)$")
 _UNITS = {
     "centimetre": "decimal", "centimeter": "decimal", "cm": "decimal", "mm": "decimal",
     "millimetre": "decimal", "millimeter": "decimal", "metre": "decimal", "meter": "decimal",
@@ -159,6 +160,8 @@ def field_of(phrase: Phrase) -> tuple[str, FieldSpec]:
     if known:
         spec = lexicon().fields[known]
         name, title = known, spec.title
+        if phrase.unit and _UNIT_ENDING.search(known):
+            name, title = _UNIT_ENDING.sub("", known), _field_title(phrase)
         if spec.type is FieldType.ENUM:
             spec = FieldSpec(type=FieldType.STRING, max_length=80)
     else:

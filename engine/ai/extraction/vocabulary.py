@@ -46,7 +46,7 @@ STOPS = frozenset(
     through using after before during until up down out off about between each every any all
     some how what why has have had having online automatically too etc plus including include
     includes like such e.g please want wants need needs let lets able pay pays paid
-    whenever once both either online easily
+    whenever once both either online easily matter matters show shows see sees become becomes
     """.split()  # noqa: SIM905
 )
 SKIPPED = frozenset(

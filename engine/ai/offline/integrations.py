@@ -11,9 +11,8 @@ from engine.forge.blueprint.model import Integration, IntegrationKind, Text
 # kind: phrases that ask for it. For payments `method: phrases` follow below.
 _CUES = {
     IntegrationKind.PAYMENTS: """payment, payments, pay, pays, paid, paying, online payment,
-        checkout,
-         payment gateway, دفع, الدفع, يدفع, تدفع, يدفعون, مدفوعات, سداد, الدفع الإلكتروني, بوابة دفع,
-        الدفع أونلاين, تدفع إلكترونيا""",
+        checkout, payment gateway, دفع, الدفع, يدفع, تدفع, يدفعون, مدفوعات, سداد, الدفع الإلكتروني,
+        بوابة دفع, الدفع أونلاين, تدفع إلكترونيا""",
     IntegrationKind.SMS: """sms, text message, text messages, whatsapp, رسائل نصية, رسالة نصية,
         رسائل قصيرة, رسائل تذكير, رسائل تذكير قصيرة, واتساب, رسائل الجوال, رسائل""",
     IntegrationKind.EMAIL: """email, e-mail, emails, newsletter, بريد إلكتروني, البريد الإلكتروني,
@@ -25,16 +24,13 @@ _CUES = {
     IntegrationKind.IDENTITY: """national id, identity verification, nafath, absher,
         single sign-on, الهوية الوطنية, نفاذ, أبشر, التحقق من الهوية, النفاذ الوطني""",
     IntegrationKind.ANALYTICS: """analytics, dashboard, dashboards, statistics, لوحة معلومات,
-        إحصائيات,
-        تحليلات, لوحة مؤشرات, مؤشرات أداء""",
+        إحصائيات, تحليلات, لوحة مؤشرات, مؤشرات أداء""",
     IntegrationKind.VIDEO: """video call, video calls, video consultation, video conference,
-        telemedicine,
-        zoom, online session, video, مكالمة فيديو, مكالمات فيديو, استشارة مرئية, استشارات مرئية,
-        اتصال مرئي, فيديو, عن بعد""",
+        telemedicine, zoom, online session, video, مكالمة فيديو, مكالمات فيديو, استشارة مرئية,
+        استشارات مرئية, اتصال مرئي, فيديو, عن بعد""",
     IntegrationKind.NOTIFICATIONS: """notification, notifications, push notification,
         push notifications, reminder, reminders, alert, alerts, إشعار, إشعارات, تنبيه, تنبيهات,
-        تذكير,
-        تذكيرات""",
+        تذكير, تذكيرات""",
 }
 _METHODS = {
     "mada": "mada, مدى",

@@ -358,7 +358,7 @@ class _Scan:
     def _take(self, kind: str, text: str, previous: str) -> str | None:
         if kind == "escape" and (text[1].isdigit() or text[1] in "AZzBGpP"):
             return f"{quoted(text)} is not supported in a regular expression here"
-        if kind == "set" and re.search(r"\[.*\[|&&|--|~~|\|\|", text):
+        if kind == "set" and re.search(r"\[|&&|--|~~|\|\|", re.sub(r"\\.", "", text[1:])):
             return "a set of characters may not hold another; escape `[` as `\\[`"
         if kind == "open":
             self.groups.append(_Group())

@@ -19,9 +19,21 @@ def schema() -> dict[str, Any]:
     return {
         "$schema": DIALECT,
         "$id": SCHEMA_ID,
-        **Blueprint.model_json_schema(by_alias=True, mode="validation"),
+        **_closed(Blueprint.model_json_schema(by_alias=True, mode="validation")),
         "title": "WebNova Blueprint",
     }
+
+
+def _closed(part: Any) -> Any:
+    """Names that don't have the form of a name are refused, as the models refuse them."""
+    if isinstance(part, list):
+        return [_closed(item) for item in part]
+    if not isinstance(part, dict):
+        return part
+    closed = {key: _closed(item) for key, item in part.items()}
+    if "patternProperties" in closed:
+        closed.setdefault("additionalProperties", False)
+    return closed
 
 
 def schema_text() -> str:

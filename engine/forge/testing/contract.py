@@ -6,8 +6,6 @@ from the application's own code, so a mistake in one is not repeated in the othe
 
 from __future__ import annotations
 
-from functools import reduce
-
 from engine.forge.blueprint.model import FieldType, RelationKind
 from engine.forge.resolve import (
     ADMIN,
@@ -21,11 +19,12 @@ from engine.forge.resolve import (
 )
 from engine.forge.testing.literals import Call, Name, fits, source
 from engine.forge.testing.patterns import PatternNotSampled
-from engine.forge.testing.values import UNIQUE_SAMPLES, Values, values
+from engine.forge.testing.values import Values, values
 from engine.kernel.errors import InvalidInput
 
 MANY_ROWS = 1000
 _LINE_ROOM = 70
+_DISTINCT, _DISTINCT_PER_PAIR, _MOST_DISTINCT = 10, 4, 90
 
 
 def entity_module(platform: ResolvedPlatform, entity: ResolvedEntity) -> str:
@@ -106,19 +105,31 @@ def _schema(entity: ResolvedEntity, purpose: str) -> Name:
 
 
 def rows_of(entity: ResolvedEntity, platform: ResolvedPlatform) -> int:
-    """How many rows can exist at most, as far as the tests care (`MANY_ROWS` is no limit)."""
+    """How many rows can exist at most, as far as the tests care (`MANY_ROWS` is no limit).
+
+    A row that others refer to one to one is made for each of them, beside the two that every
+    entity has from the start.
+    """
+    distinct = _distinct(platform)
     limits = [
         count
         for column in entity.columns
         if column.unique and (column.required or column.default is not None)
-        if (count := len(_values(entity, column).samples)) < UNIQUE_SAMPLES
+        if (count := len(_values(entity, column, distinct).samples)) < distinct
     ]
-    limits += [
+    targets = [
         rows_of(platform.entity(relation.target), platform)
         for relation in entity.relations
         if relation.required and relation.unique
     ]
-    return reduce(min, limits, MANY_ROWS)
+    limits += [max(1, rows - 2) for rows in targets if rows != MANY_ROWS]
+    return min([MANY_ROWS, *limits])
+
+
+def _distinct(platform: ResolvedPlatform) -> int:
+    """How many different values of a unique field the tests need at most."""
+    ones = [one for entity in platform.entities for one in entity.relations if one.unique]
+    return min(_DISTINCT + _DISTINCT_PER_PAIR * len(ones), _MOST_DISTINCT)
 
 
 def _import(module: str, words: list[str]) -> str:
@@ -149,7 +160,9 @@ def _entity(entity: ResolvedEntity, platform: ResolvedPlatform) -> Call:
     if (rows := rows_of(entity, platform)) != MANY_ROWS:
         arguments["rows"] = rows
     if entity.columns:
-        arguments["fields"] = tuple(_field(entity, column) for column in entity.columns)
+        arguments["fields"] = tuple(
+            _field(entity, column, _distinct(platform)) for column in entity.columns
+        )
     if entity.relations:
         arguments["relations"] = tuple(map(_relation, entity.relations))
     access = {
@@ -168,8 +181,8 @@ def _entity(entity: ResolvedEntity, platform: ResolvedPlatform) -> Call:
     return Call("Entity", arguments)
 
 
-def _field(entity: ResolvedEntity, column: ResolvedColumn) -> Call:
-    examples = _values(entity, column)
+def _field(entity: ResolvedEntity, column: ResolvedColumn, distinct: int) -> Call:
+    examples = _values(entity, column, distinct)
     arguments: dict[str, object] = {
         "name": column.name,
         "kind": column.type.value,
@@ -203,9 +216,9 @@ def _as_answered(column: ResolvedColumn) -> str | int | bool | None:
     return column.default
 
 
-def _values(entity: ResolvedEntity, column: ResolvedColumn) -> Values:
+def _values(entity: ResolvedEntity, column: ResolvedColumn, distinct: int) -> Values:
     try:
-        return values(column)
+        return values(column, distinct)
     except PatternNotSampled as error:
         raise InvalidInput(
             f"No value was found that the field {column.name!r} of {entity.name} accepts: {error}.",

@@ -23,8 +23,7 @@ from engine.forge.testing.patterns import (
     not_matching,
 )
 
-SAMPLES = 4
-UNIQUE_SAMPLES = 16
+SAMPLES, DISTINCT = 4, 16
 Value = str | int | float | bool | None
 
 
@@ -45,20 +44,16 @@ class Values:
     rejected: tuple[Case, ...] = ()
 
 
-def values(column: ResolvedColumn) -> Values:
-    """The examples for one field.
+def values(column: ResolvedColumn, distinct: int = DISTINCT) -> Values:
+    """The examples for one field: for a unique one up to `distinct` (at most 90) samples.
 
     Raises `PatternNotSampled` when the column's pattern admits no valid value that can be found.
     """
-    return _BY_TYPE[column.type](column)
+    return _BY_TYPE[column.type](column, distinct if column.unique else SAMPLES)
 
 
-def _wanted(column: ResolvedColumn) -> int:
-    return UNIQUE_SAMPLES if column.unique else SAMPLES
-
-
-def _texts(column: ResolvedColumn) -> Values:
-    shortest, longest, wanted = column.min_length, column.max_length or LONGEST, _wanted(column)
+def _texts(column: ResolvedColumn, wanted: int) -> Values:
+    shortest, longest = column.min_length, column.max_length or LONGEST
     samples = _readable(column, wanted)
     if column.pattern is None:
         samples = samples or list(_words(wanted, shortest, longest))
@@ -110,7 +105,7 @@ def _text_of_length(column: ResolvedColumn, length: int) -> str | None:
     if column.pattern is None:
         return "a" * length
     if column.type is FieldType.URL:
-        address = "https://example.com/".ljust(length, "a")
+        address = "https://example.com/".ljust(length, "a")[:length]
         return address if re.fullmatch(column.pattern, address) else None
     return matching_length(column.pattern, length)
 
@@ -131,8 +126,8 @@ def _words(count: int, shortest: int, longest: int) -> Iterator[str]:
         yield "".join(parts).ljust(shortest, "x")
 
 
-def _integers(column: ResolvedColumn) -> Values:
-    low, high, wanted = int(column.minimum or 0), int(column.maximum or 0), _wanted(column)
+def _integers(column: ResolvedColumn, wanted: int) -> Values:
+    low, high = int(column.minimum or 0), int(column.maximum or 0)
     start = max(low, min(1, high - wanted + 1))
     return Values(
         tuple(range(start, min(high, start + wanted - 1) + 1)),
@@ -146,9 +141,9 @@ def _integers(column: ResolvedColumn) -> Values:
     )
 
 
-def _decimals(column: ResolvedColumn) -> Values:
+def _decimals(column: ResolvedColumn, wanted: int) -> Values:
     """Counted in the smallest step that the places allow, so that every sum stays exact."""
-    places, wanted = column.scale or 0, _wanted(column)
+    places = column.scale or 0
     unit = 10**places
     low, high = (
         int(Decimal(edge or 0).scaleb(places)) for edge in (column.minimum, column.maximum)
@@ -173,12 +168,12 @@ def _decimals(column: ResolvedColumn) -> Values:
     )
 
 
-def _booleans(column: ResolvedColumn) -> Values:
+def _booleans(column: ResolvedColumn, wanted: int) -> Values:
     return Values((False, True), (), (Case("neither", "perhaps"),))
 
 
-def _dates(column: ResolvedColumn) -> Values:
-    days = [date(2026, 1, 5) + timedelta(days=n) for n in range(_wanted(column))]
+def _dates(column: ResolvedColumn, wanted: int) -> Values:
+    days = [date(2026, 1, 5) + timedelta(days=n) for n in range(wanted)]
     return Values(
         tuple(day.isoformat() for day in days),
         (Case("a leap day", "2028-02-29"),),
@@ -186,31 +181,32 @@ def _dates(column: ResolvedColumn) -> Values:
     )
 
 
-def _times(column: ResolvedColumn) -> Values:
+def _times(column: ResolvedColumn, wanted: int) -> Values:
     return Values(
-        tuple(f"{8 + n // 4:02d}:{n % 4 * 15:02d}:00" for n in range(_wanted(column))),
+        tuple(f"{8 + n // 12:02d}:{n % 12 * 5:02d}:00" for n in range(wanted)),
         (Case("the first", "00:00:00"), Case("the last", "23:59:59")),
         (Case("an hour that doesn't exist", "25:00:00"), Case("a word", "noon")),
     )
 
 
-def _instants(column: ResolvedColumn) -> Values:
+def _instants(column: ResolvedColumn, wanted: int) -> Values:
+    days = [date(2026, 1, 5) + timedelta(days=n) for n in range(wanted)]
     return Values(
-        tuple(f"2026-01-{5 + n:02d}T08:00:00Z" for n in range(_wanted(column))),
+        tuple(f"{day.isoformat()}T08:00:00Z" for day in days),
         (Case("an instant in UTC", "2026-12-31T23:59:59Z"),),
         (Case("a day that doesn't exist", "2026-02-30T08:00:00Z"), Case("a word", "soon")),
     )
 
 
-def _uuids(column: ResolvedColumn) -> Values:
+def _uuids(column: ResolvedColumn, wanted: int) -> Values:
     return Values(
-        tuple(f"5a3c9b1e-0000-4000-8000-{n:012d}" for n in range(1, _wanted(column) + 1)),
+        tuple(f"5a3c9b1e-0000-4000-8000-{n:012d}" for n in range(1, wanted + 1)),
         (),
         (Case("not a UUID", "5a3c9b1e"),),
     )
 
 
-def _choices(column: ResolvedColumn) -> Values:
+def _choices(column: ResolvedColumn, wanted: int) -> Values:
     choices = [value.name for value in column.enum.values] if column.enum else []
     unknown = next(word for word in ("other_value", "no_such_value") if word not in choices)
     return Values(
@@ -220,7 +216,7 @@ def _choices(column: ResolvedColumn) -> Values:
     )
 
 
-_BY_TYPE: dict[FieldType, Callable[[ResolvedColumn], Values]] = {
+_BY_TYPE: dict[FieldType, Callable[[ResolvedColumn, int], Values]] = {
     FieldType.STRING: _texts,
     FieldType.TEXT: _texts,
     FieldType.INTEGER: _integers,

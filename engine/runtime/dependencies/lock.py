@@ -10,7 +10,7 @@ _REQUIREMENT = re.compile(
     r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)"
     r"(?P<extras>\[[A-Za-z0-9._, -]+\])?"
     r"==(?P<version>[0-9A-Za-z][0-9A-Za-z.!+_-]*)"
-    r"(?:\s*;\s*(?P<marker>[^#\\]+?))?"
+    r"(?:\s*;\s*(?P<marker>(?:(?!--)[A-Za-z0-9_.'\"<>=!~() ,+-])+?))?"
     r"(?P<hashes>(?:\s+--hash=sha256:[0-9a-f]{64})*)\s*"
 )
 _MOST_CHARACTERS = 4 << 20

@@ -17,13 +17,14 @@ from typing import Any
 
 from engine.runtime.sandbox import enclosure, tree
 from engine.runtime.sandbox.cgroup import TaskGroup
-from engine.runtime.sandbox.execution import Breach, Execution, Outcome, Started
+from engine.runtime.sandbox.execution import Breach, Execution, Outcome, Started, uninterrupted
 from engine.runtime.sandbox.spec import OutputSink, SandboxResult, SandboxSpec
 
 _UID = 65534
 _SHARED_MEMORY_BYTES = 64 << 20
 _PROBE_S = 10.0
 _GRACE_S = 5.0
+_SETTLE_S = 0.001
 _TOP = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _ETC = (
     "alternatives",
@@ -101,7 +102,8 @@ def _options(spec: SandboxSpec, files: dict[str, int]) -> list[str]:
 
 
 def _limited(spec: SandboxSpec) -> list[str]:
-    """The command inside: sets the kernel's limits on itself and becomes the program.
+    """The command inside: waits for a line, sets the kernel's limits on itself, and becomes the
+    program. It ends if there is no line, so a platform that dies before it sends one leaves nothing.
 
     The limit on tasks must be set in there. The kernel counts them per user and user namespace, and
     one that is set outside would count all that the platform's user runs.
@@ -109,7 +111,16 @@ def _limited(spec: SandboxSpec) -> list[str]:
     limits = enclosure.kernel_limits(spec.limits)
     options = [f"{_PRLIMIT[name]}={value}:{value}" for name, value in limits.items()]
     options.append(f"--nproc={enclosure.kernel_tasks(spec.limits)}")
-    return [shutil.which("prlimit") or "prlimit", *options, "--", *spec.argv]
+    script = 'read -r _ && exec "$0" "$@"' + (" </dev/null" if spec.stdin is None else "")
+    return [
+        "/bin/sh",
+        "-c",
+        script,
+        shutil.which("prlimit") or "prlimit",
+        *options,
+        "--",
+        *spec.argv,
+    ]
 
 
 class _Wrapped(Started):
@@ -125,6 +136,24 @@ class _Wrapped(Started):
         self.process, self.root = process, process.pid if root is None else root
         self._status, self._group = status, group
         self._birth = tree.start_time(self.root)
+
+    async def release(self) -> None:
+        """Let the program begin, once it is bound to the group and to our life.
+
+        The first process asks to die with us right after it has started the second, the waiting
+        one, and right before it waits itself.
+        """
+        while not (tree.children(self.root) and tree.is_waiting(self.root)):
+            if self.process.returncode is not None or tree.start_time(self.root) != self._birth:
+                return
+            await asyncio.sleep(_SETTLE_S)
+        for pid in (self.root, *tree.children(self.root)):
+            if self._group is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    self._group.add(pid)
+            tree.yield_to_others(pid)
+        assert self.process.stdin is not None
+        self.process.stdin.write(b"go\n")
 
     def exit_code(self) -> int | None:
         # Bubblewrap reports an exit code only if it came as far as to start the program.
@@ -202,17 +231,6 @@ class _Status:
 
 
 @contextlib.contextmanager
-def _gate() -> Iterator[tuple[int, int]]:
-    """The two ends of a pipe: the program waits at the first for a byte in the second."""
-    ends = os.pipe()
-    try:
-        yield ends
-    finally:
-        for end in ends:
-            os.close(end)
-
-
-@contextlib.contextmanager
 def _on_error(undo: Callable[[], None] | None) -> Iterator[None]:
     try:
         yield
@@ -268,21 +286,18 @@ class BubblewrapDriver:
     async def start(self, spec: SandboxSpec) -> Started:
         """Start the program; the caller ends it. Raises `InvalidInput` for a missing path."""
         enclosure.check_paths(spec)
+        return await uninterrupted(self._start(spec))
+
+    async def _start(self, spec: SandboxSpec) -> Started:
         status = _Status()
         group = enclosure.task_group(spec.limits)
-        with _gate() as (gate, key), _on_error(group.discard if group else None):
-            process = await self._spawn(spec, status, gate)
-            with _on_error(process.kill):
-                root = await status.first()
-                if root is not None:
-                    if group is not None:
-                        group.add(root)
-                    tree.yield_to_others(root)
-                os.write(key, b"1")
-        return _Wrapped(process, root, status, group)
+        with _on_error(group.discard if group else None):
+            process = await self._spawn(spec, status)
+        wrapped = _Wrapped(process, await status.first(), status, group)
+        await wrapped.release()
+        return wrapped
 
-    async def _spawn(self, spec: SandboxSpec, status: _Status, gate: int) -> subprocess.Process:
-        """Start bubblewrap. The program itself waits until a byte comes through the gate."""
+    async def _spawn(self, spec: SandboxSpec, status: _Status) -> subprocess.Process:
         assert self._program is not None
         with ExitStack() as stack:
             files = {
@@ -296,16 +311,15 @@ class BubblewrapDriver:
             return await asyncio.create_subprocess_exec(
                 self._program,
                 *("--json-status-fd", str(status.writing)),
-                *("--block-fd", str(gate)),
                 *("--args", str(arguments)),
                 "--",
                 *_limited(spec),
-                stdin=subprocess.DEVNULL if spec.stdin is None else subprocess.PIPE,
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 env={},
                 cwd="/",
-                pass_fds=(*files.values(), arguments, status.writing, gate),
+                pass_fds=(*files.values(), arguments, status.writing),
                 start_new_session=True,
             )
 

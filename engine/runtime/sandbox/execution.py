@@ -8,7 +8,7 @@ import contextlib
 import signal
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +67,31 @@ class Started(ABC):
     @abstractmethod
     async def end(self) -> None:
         """Kill and reap the whole tree and remove what belongs to this run. Safe to repeat."""
+
+
+_endings: set[asyncio.Task[None]] = set()
+
+
+async def uninterrupted(starting: Coroutine[Any, Any, Started]) -> Started:
+    """Start to the end even when cancelled, and then end what was started.
+
+    A cancelled start may have made processes that nobody has a hold of yet.
+    """
+    task = asyncio.ensure_future(starting)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        ending = asyncio.create_task(_end_once_started(task))
+        _endings.add(ending)
+        ending.add_done_callback(_endings.discard)
+        await asyncio.shield(ending)
+        raise
+
+
+async def _end_once_started(task: asyncio.Future[Started]) -> None:
+    await asyncio.wait([task])
+    if not task.cancelled() and task.exception() is None:
+        await task.result().end()
 
 
 @dataclass(frozen=True)
@@ -182,11 +207,11 @@ async def _watch(started: Started, limits: Limits, began: float) -> Breach:
 
 
 async def _feed(process: asyncio.subprocess.Process, data: bytes | None) -> None:
-    if process.stdin is None or data is None:
+    if process.stdin is None:
         return
     # A program may end, or close its input, before it has read everything.
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        process.stdin.write(data)
+        process.stdin.write(data or b"")
         await process.stdin.drain()
     process.stdin.close()
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from engine.runtime.sandbox import enclosure, tree, warden
 from engine.runtime.sandbox.cgroup import TaskGroup
-from engine.runtime.sandbox.execution import Execution, Started
+from engine.runtime.sandbox.execution import Execution, Started, uninterrupted
 from engine.runtime.sandbox.spec import Limits, OutputSink, SandboxResult, SandboxSpec
 
 _GRACE_S = 3.0
@@ -86,6 +86,9 @@ class ProcessDriver:
     async def start(self, spec: SandboxSpec) -> Started:
         """Start the program; the caller ends it. Raises `InvalidInput` for a missing path."""
         enclosure.check_paths(spec)
+        return await uninterrupted(self._start(spec))
+
+    async def _start(self, spec: SandboxSpec) -> Started:
         with ExitStack() as stack:
             scratch = tempfile.mkdtemp(prefix="wn-")
             stack.callback(shutil.rmtree, scratch, ignore_errors=True)

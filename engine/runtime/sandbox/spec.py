@@ -20,6 +20,7 @@ Verdict = Literal[
 ]
 OutputSink = Callable[[str], None]
 
+_LOADING = frozenset({"BASH_ENV", "ENV", "GLIBC_TUNABLES"})
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -51,7 +52,8 @@ class SandboxSpec(BaseModel):
     `cwd` is the working directory, and with `read_write` the only place where an isolated program
     may write anything that outlives it. `read_only` are extra directories or files it may read,
     each seen at its own path. Nothing of the caller's environment is passed on: `env` is all there
-    is, beside `PATH`, `HOME`, `TMPDIR` and `LANG`, which have defaults.
+    is, beside `PATH`, `HOME`, `TMPDIR` and `LANG`, which have defaults. Variables of the dynamic loader
+    and of shells that load code are refused.
 
     Both networks have nothing but the sandbox's own loopback interface; `loopback` says that the
     program counts on it.
@@ -83,6 +85,8 @@ class SandboxSpec(BaseModel):
         for name, value in env.items():
             if not _ENV_NAME.fullmatch(name):
                 raise ValueError(f"{name!r} is not a name for an environment variable")
+            if name.startswith("LD_") or name in _LOADING:
+                raise ValueError(f"{name} would load code before the limits are set")
             if "\0" in value:
                 raise ValueError(f"the value of {name} holds a NUL character")
         return env

@@ -106,6 +106,12 @@ def start_time(pid: int) -> int | None:
     return int(fields[19]) if fields else None
 
 
+def is_waiting(pid: int) -> bool:
+    """Whether the process sleeps, waiting for something to happen."""
+    fields = _stat(pid)
+    return bool(fields) and fields[0] == b"S"
+
+
 def yield_to_others(pid: int) -> None:
     """Give the process, and what it starts from now on, a smaller share of busy processors.
 

@@ -3,8 +3,8 @@
 Run as a script by the process driver, with standard library only. Reads one JSON object from the
 file descriptor in its first argument: `argv`, `env`, `cwd`, `rlimits` (name → value), `group` (the
 file that takes members of its control group, or null), `scratch` (a directory to remove in the end)
-and `parent` (the pid that started it). They come that way because variables such as LD_PRELOAD must
-reach the program but not the warden.
+and `parent` (the pid that started it). They come that way because the program's variables must not
+reach the warden, nor be seen by others.
 
 Exits as the program does (`128 + n` after signal `n`), after killing everything that the program
 left behind; orphans come to it because it is a child subreaper. SIGTERM, which it also gets from

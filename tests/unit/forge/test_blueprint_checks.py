@@ -112,7 +112,7 @@ def test_fitting_constraints_pass(field: str) -> None:
         "(?P<n>a)",
         "(?>a)",
         "a++",
-        r"\bword\b",
+        r"a\Bb",
         r"a\Z",
         "[[a]b]",
         "[a&&b]",
@@ -263,7 +263,10 @@ def test_lists_name_each_thing_once() -> None:
 
 
 def test_money_without_a_currency_and_odd_uniqueness_are_warned_about() -> None:
-    fields = "a1: {type: money}, b1: {type: boolean, unique: true}, c1: {type: string, unique: true, default: x}"  # noqa: E501
+    fields = (
+        "a1: {type: money}, b1: {type: boolean, unique: true},"
+        " c1: {type: string, unique: true, default: x}, size: {type: enum, enum: size}"
+    )
     paths = [path for path, _ in _warnings(entity_with(f"{{fields: {{{fields}}}}}"))]
     assert paths == [
         f"{THING}.fields.a1",

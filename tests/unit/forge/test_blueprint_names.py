@@ -122,12 +122,18 @@ def test_a_given_plural_names_the_table() -> None:
     [
         ("{fields: {full_name: {type: text}, fullname: {type: text}}}", "fields.fullname"),
         ("{fields: {a1: {type: text}}, relations: {a1: {to: Thing}}}", "relations.a1"),
-        ("{fields: {doctor_id: {type: text}}, relations: {doctor: {to: Thing}}}", "relations.doctor"),
-        ("{fields: {status: {type: text}}, lifecycle: {initial: a, states: {a: {}}}}", "lifecycle.field"),
+        (
+            "{fields: {doctor_id: {type: text}}, relations: {doctor: {to: Thing}}}",
+            "relations.doctor",
+        ),
+        (
+            "{fields: {status: {type: text}}, lifecycle: {initial: a, states: {a: {}}}}",
+            "lifecycle.field",
+        ),
         ("{lifecycle: {field: order, initial: a, states: {a: {}}}}", "lifecycle.field"),
         ("{lifecycle: {initial: ab, states: {ab: {}, a_b: {}}}}", "lifecycle.states.a_b"),
     ],
-)  # fmt: skip
+)
 def test_members_that_would_meet(body: str, path: str) -> None:
     found = problems(entity_with(body))
     assert [p["path"] for p in found] == [f"entities.Thing.{path}"]

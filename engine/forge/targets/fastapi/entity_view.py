@@ -9,7 +9,6 @@ from typing import Any
 from engine.forge.names import identifier, words
 from engine.forge.resolve import (
     ADMIN,
-    ResolvedColumn,
     ResolvedEntity,
     ResolvedPlatform,
     ResolvedRelation,

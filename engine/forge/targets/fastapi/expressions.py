@@ -11,6 +11,10 @@ from engine.forge.fields import LARGEST_INTEGER, SMALLEST_INTEGER, TEXT_PATTERNS
 from engine.forge.names import words
 from engine.forge.resolve import ResolvedColumn, ResolvedEnum
 
+_PART = 70
+"""Characters of a literal that still fit one indented line."""
+
+_PHRASE = 40
 _SMALL_INTEGERS = range(-(2**31), 2**31)
 _DECIMALS = (FieldType.DECIMAL, FieldType.MONEY)
 _STRINGS = (FieldType.STRING, FieldType.EMAIL, FieldType.PHONE, FieldType.URL)
@@ -48,19 +52,23 @@ SCHEMA_NAMES = frozenset({*_BODY_TYPES.values(), "IntegerFilter", "SearchText", 
 
 
 def literal(value: object) -> str:
-    """A value as Python source; text in double quotes, as a formatter leaves it."""
-    if isinstance(value, str):
-        quoted = repr(value)
-        if quoted[0] == "'" and '"' not in value:
-            return f'"{quoted[1:-1]}"'
-        return quoted
-    return repr(value)
+    """A value as Python source; text in double quotes, in parts when it is long."""
+    if not isinstance(value, str):
+        return repr(value)
+    parts = [_quoted(value[at : at + _PART]) for at in range(0, len(value), _PART)]
+    return parts[0] if len(parts) == 1 else f"({' '.join(parts)})" if parts else '""'
+
+
+def _quoted(text: str) -> str:
+    quoted = repr(text)
+    return f'"{quoted[1:-1]}"' if quoted[0] == "'" and '"' not in text else quoted
 
 
 def raw_literal(pattern: str) -> str:
     """A regular expression as Python source, raw where that is possible."""
     plain = pattern.isprintable() and '"' not in pattern and not pattern.endswith("\\")
-    return f'r"{pattern}"' if plain and "\\" in pattern else literal(pattern)
+    short = len(pattern) <= _PART
+    return f'r"{pattern}"' if plain and short and "\\" in pattern else literal(pattern)
 
 
 def annotation(column: ResolvedColumn) -> str:
@@ -128,7 +136,9 @@ def body_type(column: ResolvedColumn) -> str:
     if column.enum is not None:
         base, constraints = column.enum.class_name, []
     elif column.type in _DECIMALS:
-        base, constraints = "Decimal", [decimal_text(column)]
+        bounds = _bound("least", column.minimum, _smallest(column))
+        bounds += _bound("most", column.maximum, _largest(column))
+        base, constraints = "Decimal", [decimal_text(column, *bounds)]
     elif _has_own_pattern(column):
         base, constraints = "Text", []
     else:
@@ -146,8 +156,9 @@ def _constraints(column: ResolvedColumn) -> list[str]:
         arguments.append(f"max_length={column.max_length}")
     if column.pattern is not None and _has_own_pattern(column):
         arguments.append(f"pattern={raw_literal(column.pattern)}")
-    arguments += _bound("ge", column.minimum, _smallest(column))
-    arguments += _bound("le", column.maximum, _largest(column))
+    if column.type is FieldType.INTEGER:
+        arguments += _bound("ge", column.minimum, _smallest(column))
+        arguments += _bound("le", column.maximum, _largest(column))
     return arguments + labels(column.titles, column.name)
 
 
@@ -155,9 +166,7 @@ def _has_own_pattern(column: ResolvedColumn) -> bool:
     return column.pattern is not None and column.pattern != TEXT_PATTERNS.get(column.type)
 
 
-def _bound(
-    name: str, value: int | Decimal | None, widest: int | Decimal
-) -> list[str]:
+def _bound(name: str, value: int | Decimal | None, widest: int | Decimal) -> list[str]:
     if value is None or value == widest:
         return []
     text = f'Decimal("{value}")' if isinstance(value, Decimal) else str(value)
@@ -184,8 +193,9 @@ def labels(titles: Titles, name: str) -> list[str]:
     return given
 
 
-def decimal_text(column: ResolvedColumn) -> str:
-    return f"DecimalText(digits={column.precision}, places={column.scale})"
+def decimal_text(column: ResolvedColumn, *bounds: str) -> str:
+    digits, places = f"digits={column.precision}", f"places={column.scale}"
+    return f"DecimalText({', '.join((digits, places, *bounds))})"
 
 
 def read_type(column: ResolvedColumn) -> str:
@@ -206,6 +216,12 @@ def filter_type(column: ResolvedColumn) -> str:
     if column.type in (*_STRINGS, FieldType.TEXT):
         return "SearchText"
     return read_type(column)
+
+
+def phrase(text: str) -> str:
+    """A few words of prose, for a heading inside a line of code."""
+    words_of_it = prose(text)
+    return words_of_it if len(words_of_it) <= _PHRASE else f"{words_of_it[:_PHRASE].rstrip()}…"
 
 
 def prose(text: str) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from itertools import takewhile
 from typing import Any
 
 from engine.forge.blueprint.model import FieldType
 from engine.forge.resolve import ResolvedColumn, ResolvedEntity, ResolvedPlatform
 from engine.forge.testing.patterns import PatternNotSampled
-from engine.forge.testing.values import values
+from engine.forge.testing.values import Value, values
 
 ROWS = 4
 _PEOPLE = ("نورة العتيبي", "Omar Haddad", "ليلى منصور", "Sara Khalil")
@@ -17,24 +20,36 @@ _PERSON_WORDS = ("full_name", "contact_name", "first_name", "last_name", "author
 _PLACE_WORDS = ("city", "address", "location", "district", "region")
 
 
-def sample_rows(platform: ResolvedPlatform, entity: ResolvedEntity) -> list[dict[str, Any]]:
-    """Rows with an `id`, the `values` of a create request, and the lifecycle's `state`.
+def sample_rows(platform: ResolvedPlatform) -> dict[str, list[dict[str, Any]]]:
+    """For each entity, rows with an `id`, the `values` of a create request, and the lifecycle's
+    `state`.
 
-    References point to the sample rows of the entities that come before. An entity that has a
-    required field or reference without any sample has none itself.
+    References point to sample rows of entities that come before. An entity that has a required
+    field or reference without any sample has no row itself.
     """
-    rows = []
-    for number in range(ROWS):
-        fields = _fields(entity, number)
-        references = _references(platform, entity, number)
-        if fields is None or references is None:
-            break
-        row: dict[str, Any] = {"id": sample_id(entity, number), "values": {**fields, **references}}
-        if entity.lifecycle is not None:
-            states = entity.lifecycle.enum.values
-            row["state"] = {entity.lifecycle.field: states[number % len(states)].name}
-        rows.append(row)
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for entity in platform.entities:
+        found = (_row(platform, entity, number, rows) for number in range(ROWS))
+        rows[entity.name] = [*takewhile(bool, found)]
     return rows
+
+
+def _row(
+    platform: ResolvedPlatform,
+    entity: ResolvedEntity,
+    number: int,
+    earlier: Mapping[str, Sequence[Mapping[str, Any]]],
+) -> dict[str, Any]:
+    """The row, or an empty one when it can't be made."""
+    fields = _fields(entity, number)
+    references = _references(platform, entity, number, earlier)
+    if fields is None or references is None:
+        return {}
+    row: dict[str, Any] = {"id": sample_id(entity, number), "values": {**fields, **references}}
+    if entity.lifecycle is not None:
+        states = entity.lifecycle.enum.values
+        row["state"] = {entity.lifecycle.field: states[number % len(states)].name}
+    return row
 
 
 def sample_id(entity: ResolvedEntity, number: int) -> str:
@@ -59,13 +74,18 @@ def _value(entity: ResolvedEntity, column: ResolvedColumn, number: int) -> Any:
     words = _words(entity, column, number)
     if words is not None and column.min_length <= len(words) <= (column.max_length or 0):
         return words
-    try:
-        known = values(column).samples
-    except PatternNotSampled:
-        return None
-    if column.unique and number >= len(known):
+    known = _known(column)
+    if not known or (column.unique and number >= len(known)):
         return None
     return known[number % len(known)]
+
+
+@lru_cache(maxsize=4096)
+def _known(column: ResolvedColumn) -> tuple[Value, ...]:
+    try:
+        return values(column, ROWS).samples
+    except PatternNotSampled:
+        return ()
 
 
 def _words(entity: ResolvedEntity, column: ResolvedColumn, number: int) -> str | None:
@@ -83,18 +103,18 @@ def _words(entity: ResolvedEntity, column: ResolvedColumn, number: int) -> str |
 
 
 def _references(
-    platform: ResolvedPlatform, entity: ResolvedEntity, number: int
+    platform: ResolvedPlatform,
+    entity: ResolvedEntity,
+    number: int,
+    earlier: Mapping[str, Sequence[Mapping[str, Any]]],
 ) -> dict[str, Any] | None:
     found: dict[str, Any] = {}
     for relation in entity.relations:
-        target = platform.entity(relation.target)
-        known = 0
-        if not relation.deferred and target.name != entity.name:
-            known = len(sample_rows(platform, target))
-        if relation.required and (known == 0 or (relation.unique and number >= known)):
-            return None
+        known = len(earlier.get(relation.target, ()))
         if known == 0 or (relation.unique and number >= known):
+            if relation.required:
+                return None
             continue
-        chosen = sample_id(target, number % known)
+        chosen = sample_id(platform.entity(relation.target), number % known)
         found[relation.field] = [chosen] if relation.many else chosen
     return found

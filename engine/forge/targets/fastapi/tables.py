@@ -68,11 +68,12 @@ def constraints(entity: ResolvedEntity) -> Iterator[str]:
     for column in entity.columns:
         if column.enum is not None:
             check = value_check(column.name, [one.name for one in column.enum.values])
-            yield f'sa.CheckConstraint("{check}", name="{column.check_name}")'
+            yield f'sa.CheckConstraint({write.literal(check)}, name="{column.check_name}")'
     if entity.lifecycle is not None:
         states = [state.name for state in entity.lifecycle.enum.values]
         check = value_check(entity.lifecycle.field, states)
-        yield f'sa.CheckConstraint("{check}", name="{entity.lifecycle.check_name}")'
+        name = entity.lifecycle.check_name
+        yield f'sa.CheckConstraint({write.literal(check)}, name="{name}")'
 
 
 def tables(platform: ResolvedPlatform) -> tuple[Table, ...]:
@@ -122,7 +123,7 @@ def _users(platform: ResolvedPlatform) -> Table:
             _column("active", "sa.Boolean()", required=True),
             *_dated("users"),
             'sa.UniqueConstraint("email", name="uq_users_email")',
-            f'sa.CheckConstraint("{check}", name="ck_users_role")',
+            f'sa.CheckConstraint({write.literal(check)}, name="ck_users_role")',
         ),
     )
 

@@ -13,28 +13,29 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from engine.forge.resolve import ResolvedPlatform
 from engine.forge.targets.contract import Unit
 from engine.forge.targets.fastapi.entity_view import entity_view
-from engine.forge.targets.fastapi.expressions import literal, prose
+from engine.forge.targets.fastapi.expressions import literal, phrase, prose
 from engine.forge.targets.fastapi.project_view import project_view
 from engine.forge.targets.fastapi.samples import sample_rows
 from engine.forge.targets.formatting import format_python
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _SUFFIX = ".jinja"
+_PROJECT, _SEEDS = "project", "seeds"
 _LOCK = Path(__file__).parent / "requirements.lock"
 """The same for every platform, so that all share one cached environment. `lock.in` says what it
 is compiled from."""
 
 
 class FastApiTarget:
-    """One unit for the project as a whole and one for each entity."""
+    """A unit for the project as a whole, one for its sample records, and one for each entity."""
 
     name = "fastapi"
     version = "1.0.0"
 
     def modules(self, platform: ResolvedPlatform) -> list[Unit]:
-        base = Unit("project", platform, None, ("",))
         return [
-            base,
+            Unit(_PROJECT, platform, None, ("",)),
+            Unit(_SEEDS, platform, None, ("entities",)),
             *(
                 Unit(f"entity/{entity.snake}", platform, entity.name, (f"entities.{entity.name}",))
                 for entity in platform.entities
@@ -42,9 +43,10 @@ class FastApiTarget:
         ]
 
     def render(self, unit: Unit) -> dict[str, str]:
-        if unit.entity is None:
-            return _render_project(unit.platform)
-        return _render_entity(unit.platform, unit.entity)
+        if unit.entity is not None:
+            return _render_entity(unit.platform, unit.entity)
+        render = _render_seeds if unit.name == _SEEDS else _render_project
+        return render(unit.platform)
 
     def finish(self, files: Mapping[str, str]) -> dict[str, str]:
         return format_python(files)
@@ -56,16 +58,24 @@ def _render_project(platform: ResolvedPlatform) -> dict[str, str]:
     return {**files, "requirements.lock": _LOCK.read_text(encoding="utf-8")}
 
 
+def _render_seeds(platform: ResolvedPlatform) -> dict[str, str]:
+    rows = sample_rows(platform)
+    return {
+        f"app/seeds/{entity.plural_snake}.json": json.dumps(
+            rows[entity.name], ensure_ascii=False, indent=2
+        )
+        + "\n"
+        for entity in platform.entities
+    }
+
+
 def _render_entity(platform: ResolvedPlatform, name: str) -> dict[str, str]:
     entity = platform.entity(name)
     context = entity_view(platform, entity)
-    rows = sample_rows(platform, entity)
     return {
         f"app/models/{entity.module}.py": _render("entity/model.py", context),
         f"app/schemas/{entity.module}.py": _render("entity/schema.py", context),
         f"app/routes/{entity.module}.py": _render("entity/route.py", context),
-        f"app/seeds/{entity.plural_snake}.json": json.dumps(rows, ensure_ascii=False, indent=2)
-        + "\n",
     }
 
 
@@ -92,5 +102,6 @@ def _environment() -> Environment:
         auto_reload=False,
     )
     environment.filters["literal"] = literal
+    environment.filters["phrase"] = phrase
     environment.filters["prose"] = prose
     return environment

@@ -1,0 +1,18 @@
+"""One embedding model for all tests of the room: it takes a second to load."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.ai.analyser import OfflineAnalyser
+from engine.ai.embedding import UniversalSentenceEmbedder
+
+
+@pytest.fixture(scope="session")
+def embedder() -> UniversalSentenceEmbedder:
+    return UniversalSentenceEmbedder()
+
+
+@pytest.fixture(scope="session")
+def analyser(embedder: UniversalSentenceEmbedder) -> OfflineAnalyser:
+    return OfflineAnalyser(embedder)

@@ -1,0 +1,159 @@
+"""The client's models and calls against the server's own OpenAPI document."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from webnova.client import models, operations
+from webnova.client.operations import Operation, Wish
+from webnova.client.streaming import live_events, live_logs, run_events
+from webnova.reference import openapi
+
+SCHEMAS = {
+    models.Blueprint: "Blueprint",
+    models.BlueprintHistory: "BlueprintHistory",
+    models.BlueprintVersion: "BlueprintVersion",
+    models.Change: "BlueprintChange",
+    models.Changes: "Changes",
+    models.Credentials: "Credentials",
+    models.Event: "Event",
+    models.Health: "Health",
+    models.Logs: "Logs",
+    models.Page[models.Event]: "EventPage",
+    models.Page[models.Platform]: "PlatformPage",
+    models.Page[models.Run]: "RunPage",
+    models.Page[models.Tenant]: "TenantPage",
+    models.Page[models.Token]: "TokenPage",
+    models.Platform: "Platform",
+    models.PlatformAccepted: "PlatformAccepted",
+    models.Problem: "BlueprintProblem",
+    models.Release: "Release",
+    models.Run: "Run",
+    models.Step: "Step",
+    models.Tenant: "Tenant",
+    models.TenantCreated: "TenantCreated",
+    models.Token: "Token",
+    models.TokenIssued: "TokenIssued",
+    models.Validation: "Validation",
+}
+"""Each model and the name of the server's schema."""
+
+KEPT = ("type", "format", "items", "additionalProperties", "anyOf", "$ref", "enum", "const")
+NAMES = {model.__name__: name for model, name in SCHEMAS.items()}
+NO_CALLS = ("path", "reading", "_get", "_text", "_object")
+SAMPLES: dict[str, Any] = {
+    "name": "clinic",
+    "id": "run_1",
+    "wish": Wish("a clinic"),
+    "title": "T",
+    "label": "l",
+    "permissions": ["*"],
+    "content": {},
+    "expected": "abc",
+    "text": "x",
+    "lines": 1,
+    "limit": 1,
+    "after": None,
+    "platform": None,
+    "version": 1,
+    "old": None,
+    "new": None,
+}
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    return openapi()
+
+
+def form(schema: Any, document: dict[str, Any]) -> Any:
+    """What a schema says about values, without its words; enumerations are looked up."""
+    if not isinstance(schema, dict):
+        return schema
+    reference = schema.get("$ref")
+    if reference is not None:
+        name = reference.rpartition("/")[2]
+        target = (document.get("components", {}).get("schemas") or document["$defs"])[name]
+        if target.get("type") != "object":
+            return form(target, document)
+        return {"is": NAMES.get(name, name)}
+    found = {key: form_of(schema[key], document) for key in KEPT if key in schema}
+    if "const" in found:
+        found = {"type": "string" if isinstance(found["const"], str) else "boolean"}
+    if found.get("additionalProperties") is True:
+        del found["additionalProperties"]
+    return found
+
+
+def form_of(part: Any, document: dict[str, Any]) -> Any:
+    if isinstance(part, list) and part and isinstance(part[0], dict):
+        return sorted((form(each, document) for each in part), key=repr)
+    if isinstance(part, list):
+        return sorted(part)
+    return form(part, document)
+
+
+@pytest.mark.parametrize("model", SCHEMAS, ids=lambda model: model.__name__)
+def test_a_model_is_the_servers_schema(model: type[BaseModel], document: dict[str, Any]) -> None:
+    theirs = document["components"]["schemas"][SCHEMAS[model]]
+    ours = model.model_json_schema(mode="serialization")
+    found = {name: form(part, ours) for name, part in ours["properties"].items()}
+    wanted = {name: form(part, document) for name, part in theirs["properties"].items()}
+    assert found == wanted
+
+
+def test_every_answer_of_the_server_has_a_model(document: dict[str, Any]) -> None:
+    answered = set()
+    for path in document["paths"].values():
+        for operation in path.values():
+            for status, response in operation["responses"].items():
+                schema = response.get("content", {}).get("application/json", {}).get("schema", {})
+                if status.startswith("2") and "$ref" in schema:
+                    answered.add(schema["$ref"].rpartition("/")[2])
+    assert answered
+    assert answered <= set(SCHEMAS.values())
+
+
+def called() -> dict[tuple[str, str], str]:
+    """Method and path of every call of the client, with samples in place of names."""
+    found = {}
+    for name, function in inspect.getmembers(operations, inspect.isfunction):
+        parameters = inspect.signature(function).parameters
+        if function.__module__ != operations.__name__ or name in NO_CALLS:
+            continue
+        given = {
+            each: SAMPLES[each]
+            for each, parameter in parameters.items()
+            if parameter.default is inspect.Parameter.empty
+        }
+        if name == "validate":
+            given = {"text": "x"}
+        operation = function(**given)
+        assert isinstance(operation, Operation)
+        found[operation.method, operation.path] = name
+    for stream in (run_events("run_1"), live_events(None), live_logs("clinic", 1)):
+        found["GET", stream.path] = "stream"
+    return found
+
+
+def test_the_client_calls_what_the_server_has_and_all_of_it(document: dict[str, Any]) -> None:
+    routes = {
+        (method.upper(), path): re.compile(re.sub(r"\{\w+\}", "[^/]+", path))
+        for path, methods in document["paths"].items()
+        for method in methods
+    }
+    reached = set()
+    for (method, path), name in called().items():
+        literal = (method, path)
+        matching = [literal] if literal in routes else [
+            route for route, pattern in routes.items()
+            if route[0] == method and pattern.fullmatch(path)
+        ]  # fmt: skip
+        assert matching, f"{name}: the server has no {method} {path}"
+        reached.update(matching)
+    assert set(routes) - reached == set()
