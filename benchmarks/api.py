@@ -106,7 +106,9 @@ async def writes(client: Client) -> None:
         client.issue_token(label=f"bench {number}", permissions=["platform.read"])
         times.append((time.perf_counter() - began) * 1000)
     times.sort()
-    print(f"\nwrite (issue a token, client included): p50 {times[50]:.1f} ms  p99 {times[98]:.1f} ms")
+    print(
+        f"\nwrite (issue a token, client included): p50 {times[50]:.1f} ms  p99 {times[98]:.1f} ms"
+    )
 
 
 def main() -> None:

@@ -1,5 +1,8 @@
-"""A load generator whose own cost is small beside what it measures: keep-alive connections, requests
-prepared once, responses read by their Content-Length (RFC 9112) and not parsed further."""
+"""A load generator whose own cost is small beside what it measures.
+
+Connections are kept alive, requests prepared once, and responses read by their Content-Length
+(RFC 9112) and not parsed further.
+"""
 
 from __future__ import annotations
 

@@ -35,14 +35,15 @@ class UniversalSentenceEmbedder:
 
     Runs offline: the weights are part of the installed package. They are loaded on first use
     (about 150 MB, one to two seconds); after that a sentence takes about a millisecond. Safe to
-    call from several threads.
+    call from several threads. The matrices are small, so a busy machine wants
+    `OPENBLAS_NUM_THREADS=1` (Ray sets the like for an actor with at most one CPU): more threads
+    only wait for each other, which was measured to cost ten times the time.
     """
 
     name = "use-multilingual-v3"
     dimension = 512
 
-    def __init__(self, threads: int = 2) -> None:
-        self._threads = threads
+    def __init__(self) -> None:
         self._model: Any = None
         self._lock = threading.Lock()
 
@@ -52,7 +53,7 @@ class UniversalSentenceEmbedder:
             return np.zeros((0, self.dimension), dtype=np.float32)
         with self._lock:
             if self._model is None:
-                self._model = USE(threads=self._threads)
+                self._model = USE(threads=1)
             return np.asarray(self._model.encode(list(texts)), dtype=np.float32)
 
     def warm(self) -> None:

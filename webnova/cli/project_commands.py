@@ -75,6 +75,7 @@ def test(
     import asyncio
 
     project = existing_directory(directory)
+    output.say("Running the suites in the sandbox…", style="dim")
     report, account = asyncio.run(_checked(project))
     output.value(report)
     if log or report.failed:

@@ -20,6 +20,7 @@ from engine.runtime.sandbox.cgroup import TaskGroup
 from engine.runtime.sandbox.execution import Breach, Execution, Outcome, Started, uninterrupted
 from engine.runtime.sandbox.spec import OutputSink, SandboxResult, SandboxSpec
 
+_TITLE = "webnova-sandbox-of-"
 _UID = 65534
 _SHARED_MEMORY_BYTES = 64 << 20
 _PROBE_S = 10.0
@@ -103,7 +104,7 @@ def _options(spec: SandboxSpec, files: dict[str, int]) -> list[str]:
 
 def _limited(spec: SandboxSpec) -> list[str]:
     """The command inside: waits for a line, sets the kernel's limits on itself, and becomes the
-    program. It ends if there is no line, so a platform that dies before it sends one leaves nothing.
+    program. It ends without one, so a platform that dies before it sends it starts no program.
 
     The limit on tasks must be set in there. The kernel counts them per user and user namespace, and
     one that is set outside would count all that the platform's user runs.
@@ -241,6 +242,18 @@ def _on_error(undo: Callable[[], None] | None) -> Iterator[None]:
         raise
 
 
+def _end_abandoned() -> None:
+    """End enclosures whose platform died in the instant in which it made them.
+
+    Bubblewrap's second process waits for a word from the first, and for ever if that one is killed
+    before. It holds nothing and runs nothing, but it would stay.
+    """
+    for pid, title in tree.titles(_TITLE):
+        maker = title.removeprefix(_TITLE)
+        if maker.isdigit() and not tree.exists(int(maker)):
+            tree.send([pid], signal.SIGKILL)
+
+
 class BubblewrapDriver:
     """Own user, process, network, IPC, host-name and mount namespaces, no capabilities.
 
@@ -251,6 +264,9 @@ class BubblewrapDriver:
 
     The kernel exempts root's own tasks from RLIMIT_NPROC. When the platform runs as root, a control
     group bounds their number instead; where none can be made, results list it as unenforced.
+
+    If the platform is killed in the very instant of a start, an empty enclosure may be left in which
+    no program runs; the next driver removes it.
     """
 
     name = "bubblewrap"
@@ -270,6 +286,7 @@ class BubblewrapDriver:
             return "bubblewrap is not installed. Install the package `bubblewrap`."
         if shutil.which("prlimit") is None:
             return "`prlimit` is missing. Install the package `util-linux`."
+        _end_abandoned()
         with tempfile.TemporaryDirectory(prefix="wn-") as directory:
             spec = SandboxSpec(argv=("true",), cwd=Path(directory))
             try:
@@ -309,11 +326,12 @@ class BubblewrapDriver:
             arguments = stack.enter_context(enclosure.inherited(os.fsencode(text))).fileno()
             stack.enter_context(status.releasing())
             return await asyncio.create_subprocess_exec(
-                self._program,
+                f"{_TITLE}{os.getpid()}",
                 *("--json-status-fd", str(status.writing)),
                 *("--args", str(arguments)),
                 "--",
                 *_limited(spec),
+                executable=self._program,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

@@ -52,8 +52,8 @@ class SandboxSpec(BaseModel):
     `cwd` is the working directory, and with `read_write` the only place where an isolated program
     may write anything that outlives it. `read_only` are extra directories or files it may read,
     each seen at its own path. Nothing of the caller's environment is passed on: `env` is all there
-    is, beside `PATH`, `HOME`, `TMPDIR` and `LANG`, which have defaults. Variables of the dynamic loader
-    and of shells that load code are refused.
+    is, beside `PATH`, `HOME`, `TMPDIR` and `LANG`, which have defaults. Variables that make the
+    dynamic loader or a shell load code are refused.
 
     Both networks have nothing but the sandbox's own loopback interface; `loopback` says that the
     program counts on it.
@@ -127,7 +127,7 @@ class SandboxDriver(Protocol):
     """A way to run a program under limits.
 
     Guarantees of every driver: when `run` returns, raises or is cancelled, no process of the tree
-    is left, and none survives the death of the calling process. `isolated` says whether the program
+    is left, and no program survives the death of the calling process. `isolated` says whether the program
     is also kept from other files, processes and networks of the machine.
     """
 

@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,6 +104,20 @@ def start_time(pid: int) -> int | None:
     """Clock ticks since boot at which the process began: with the pid it names it for good."""
     fields = _stat(pid)
     return int(fields[19]) if fields else None
+
+
+def exists(pid: int) -> bool:
+    """Whether there is such a process, even one that has ended and isn't reaped yet."""
+    return (_PROC / str(pid)).exists()
+
+
+def titles(prefix: str) -> Iterator[tuple[int, str]]:
+    """Processes whose own name for themselves (their first argument) starts so."""
+    for entry in _PROC.iterdir():
+        if entry.name.isdigit():
+            title = _read(entry / "cmdline").partition(b"\0")[0].decode(errors="replace")
+            if title.startswith(prefix):
+                yield int(entry.name), title
 
 
 def is_waiting(pid: int) -> bool:

@@ -238,7 +238,7 @@ class TestHostileText:
             "A clinic with doctors'); DROP TABLE users; --",
             "each ../../etc/passwd has a {{7*7}} and a <script>alert(1)</script>; clinic, doctors",
             "A clinic; each User has a class, a metadata, a status, an id and an owner_id",
-            "clinic with doctors: each import has a def, each None has a select, each Table an order",
+            "clinic with doctors: each import has a def, each None has a select",
             "A clinic; each doctor has a doctor and each patient has patients",
             "عيادة clinic للمرضى with doctors و appointments 🙂",
         ],

@@ -152,6 +152,8 @@ def asking(monkeypatch: pytest.MonkeyPatch) -> Iterator[Asking]:
         client = httpx2.AsyncClient(transport=httpx2.MockTransport(service))
         return ClaudeAnalyser(Secret(KEY), http_client=client), service
 
+    monkeypatch.setattr("anthropic._base_client.INITIAL_RETRY_DELAY", 0.001)
+
     yield start
 
 

@@ -23,9 +23,11 @@ from engine.kernel.errors import (
     WebNovaError,
     error_types,
 )
-from webnova.client import AsyncClient, Client, Patience, locate
+from webnova.client.asynchronous import AsyncClient
+from webnova.client.location import locate
 from webnova.client.problems import error_of
-from webnova.client.retrying import Attempts
+from webnova.client.retrying import Attempts, Patience
+from webnova.client.synchronous import Client
 from webnova.stack.home import Home
 from webnova.stack.processes import ProcessRef
 from webnova.stack.state import StackState
