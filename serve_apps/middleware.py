@@ -86,8 +86,7 @@ class _Exchange:
         return None
 
     async def _answer(self, error: WebNovaError) -> None:
-        headers = {"connection": "close"} if isinstance(error, TooLarge) else None
-        response = problem_response(error, self._scope["path"], headers)
+        response = problem_response(error, self._scope["path"])
         await response(self._scope, self._receive, self._send_noted)
 
     async def _receive_bounded(self) -> Message:

@@ -14,7 +14,7 @@ from engine.ai.extraction.naming import Concept
 from engine.ai.extraction.tokens import Token, sentences
 from engine.ai.extraction.vocabulary import AR_TOPIC, TOPIC
 from engine.ai.lexicon import lexicon
-from engine.ai.lexicon.arabic import stems
+from engine.ai.lexicon.arabic import is_arabic, stems
 from engine.ai.lexicon.index import PhraseIndex
 from engine.ai.offline import calling, denial, integrations
 from engine.ai.offline.draft import Draft
@@ -35,6 +35,7 @@ PLAIN_WORDS = 0.7
 """A domain whose own words are this plain is meant, whatever else stands around them."""
 _SECOND_CUES = 2
 _MOST_BARE = 8
+_MOST_LEFT_OUT = 20
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class OfflineAnalyser:
         _add_integrations(draft, reading)
         draft.finish()
         _explain(draft, chosen)
-        blueprint = _blueprint(draft, reading, chosen, name)
+        blueprint = _valid_blueprint(draft, reading, chosen, name)
         return Analysis(
             blueprint=blueprint,
             assumptions=blueprint.assumptions,
@@ -227,13 +228,37 @@ def _explain(draft: Draft, chosen: list[Match]) -> None:
         )
 
 
+def _valid_blueprint(
+    draft: Draft, reading: _Reading, chosen: list[Match], name: str | None
+) -> Blueprint:
+    """The draft as a Blueprint that passes the checks.
+
+    What the language doesn't allow (a name of the text that meets another one in code) is left
+    out, and said so.
+    """
+    for _ in range(_MOST_LEFT_OUT):
+        found = _blueprint(draft, reading, chosen, name)
+        problems = errors(found)
+        if not problems:
+            return found
+        place = ".".join(map(str, problems[0].path[1:4:2]))
+        if not draft.leave_out(problems[0].path):
+            break
+        draft.finish()
+        draft.assume(
+            f"Left out, as its name can't be used in code: {place}.",
+            f"استُبعد لأن اسمه لا يصلح في الشيفرة: {place}.",
+        )
+    raise RuntimeError(f"the analyser built an invalid Blueprint: {problems[0].message}")
+
+
 def _blueprint(draft: Draft, reading: _Reading, chosen: list[Match], name: str | None) -> Blueprint:
     proper = calling.named_in(reading.text)
     derived = calling.slug(proper) if proper else None
     if derived is None and chosen:
         derived = calling.of_domains([match.archetype.name for match in chosen])
     compliance = [rule for match in chosen for rule in match.archetype.compliance]
-    found = Blueprint.model_validate(
+    return Blueprint.model_validate(
         {
             "name": name or derived or calling.of_entity(next(iter(draft.entities))),
             "title": _title(draft, chosen, proper),
@@ -247,17 +272,11 @@ def _blueprint(draft: Draft, reading: _Reading, chosen: list[Match], name: str |
             "assumptions": draft.assumptions,
         }
     )
-    problems = errors(found)
-    if problems:
-        raise RuntimeError(f"the analyser built an invalid Blueprint: {problems[0].message}")
-    return found
 
 
 def _title(draft: Draft, chosen: list[Match], proper: str | None) -> Text:
     if proper:
-        return (
-            Text(ar=proper) if set(proper) & set("ابتثجحخدرزسشصضطظعغفقكلمنهوي") else Text(en=proper)
-        )
+        return Text(ar=proper) if is_arabic(proper) else Text(en=proper)
     if chosen:
         titles = [match.archetype.title for match in chosen]
         return Text(

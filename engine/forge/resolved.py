@@ -83,7 +83,7 @@ class ResolvedColumn:
 class ResolvedRelation:
     """A reference. `field` is its name in JSON: `<name>_id`, or `<singular>_ids` when `many`.
 
-    To-one relations are the column `field`. In code a to-many relation is called `attribute`. To-many ones are
+    To-one relations are the column `field`. To-many ones are called `attribute` in code and are
     rows of the association `table` with the columns `source_column` and `target_column`.
     `deferred` marks a reference to an entity that comes later in the dependency order.
     """

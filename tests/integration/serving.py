@@ -68,7 +68,13 @@ async def served(app: Any, uds: str | None = None) -> AsyncIterator[str]:
         listener.bind(uds)
         address = f"unix:{uds}"
     server = _Server(
-        uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5)
+        uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=5,
+        )
     )
     task = asyncio.create_task(server.serve([listener]))
     while not server.started:  # noqa: ASYNC110

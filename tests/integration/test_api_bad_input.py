@@ -213,25 +213,16 @@ async def test_an_announced_body_that_is_too_large_is_not_read(
     assert _refused(response, 413)["code"] == "too_large"
 
 
-async def test_a_streamed_body_is_cut_off_at_the_limit(client: httpx.AsyncClient) -> None:
-    sent = 0
-
-    async def endless() -> AsyncIterator[bytes]:
-        nonlocal sent
+async def test_a_streamed_body_is_refused_at_the_limit(client: httpx.AsyncClient) -> None:
+    async def body() -> AsyncIterator[bytes]:
         yield b'{"description": "'
-        while sent < 20 * MAX_BODY:
-            sent += 65536
-            yield b"x" * 65536
+        for _ in range(3):
+            yield b"x" * (MAX_BODY // 2)
 
-    try:
-        response = await client.post(
-            "/platforms", content=endless(), headers={"content-type": "application/json"}
-        )
-    except httpx.WriteError:
-        pass  # the server closed the connection while we were still sending
-    else:
-        assert _refused(response, 413)["code"] == "too_large"
-    assert sent < 20 * MAX_BODY
+    response = await client.post(
+        "/platforms", content=body(), headers={"content-type": "application/json"}
+    )
+    assert _refused(response, 413)["code"] == "too_large"
     await _nothing_was_made(client)
 
 

@@ -226,7 +226,7 @@ async def test_a_client_who_leaves_frees_the_platform(
     async with asyncio.timeout(10):
         await part.left.wait()
         upstreams = app.state.services.previews.upstreams
-        while any(each.users for each in upstreams._open.values()):
+        while any(each.users for each in upstreams._open.values()):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 

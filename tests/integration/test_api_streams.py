@@ -52,7 +52,7 @@ async def client(
 async def _settled(app: FastAPI) -> None:
     """Wait until the server has let go of every stream."""
     async with asyncio.timeout(10):
-        while app.state.services.streams.open:
+        while app.state.services.streams.open:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 

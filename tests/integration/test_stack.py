@@ -292,18 +292,48 @@ def test_after_a_killed_supervisor_up_starts_afresh(stack: Stack) -> None:
     assert wait_gone(orphans, 10) == []
 
 
-def test_after_a_killed_supervisor_down_leaves_nothing(stack: Stack, traces: set[str]) -> None:
+def test_down_in_order_keeps_the_data_and_nothing_else(stack: Stack, traces: set[str]) -> None:
+    marker = stack.home.workspace / "platform"
+    marker.mkdir()
     status = stack.status()
+    assert status.state == "running"
     state = load_state(stack.home.stack_file)
     assert state is not None
-    os.kill(state.supervisor.pid, signal.SIGKILL)
-    os.kill(part(stack, "postgres").pid, signal.SIGKILL)
+    stack.down()
+    assert_nothing_left(stack.home, traces, status, state.instance)
+    assert marker.is_dir()
+    assert (stack.home.postgres_data / "PG_VERSION").exists()
+    stack.down()
+
+
+def test_interrupted_up_leaves_nothing(stack: Stack, traces: set[str]) -> None:
+    process = begin_up(stack)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert b"KeyboardInterrupt" in errors
+    assert processes_of(stack.home) == []
+    assert clean_since(traces)
+    assert stack.status().state == "stopped"
+
+
+def test_down_after_everything_was_killed_leaves_nothing(stack: Stack, traces: set[str]) -> None:
+    process = begin_up(stack)
+    eventually(lambda: "gcs_server" in {each.name() for each in processes_of(stack.home)})
+    status, state = stack.status(), load_state(stack.home.stack_file)
+    assert state is not None
+    assert state.postgres is not None
+    assert state.ray is not None
+    for pid in (state.supervisor.pid, state.postgres.pid, state.ray.pid):
+        os.kill(pid, signal.SIGKILL)
+    _, errors = process.communicate(timeout=60)
+    assert b"Unavailable" in errors
     stack.down()
     assert stack.status().state == "stopped"
     assert_nothing_left(stack.home, traces, status, state.instance)
 
 
-def test_interrupted_up_leaves_nothing(stack: Stack, traces: set[str]) -> None:
+def begin_up(stack: Stack) -> subprocess.Popen[bytes]:
+    """Another program's `up`, as far as the head being started."""
     program = (
         "from webnova.stack.local import Stack\n"
         "from webnova.stack.home import Home\n"
@@ -316,12 +346,7 @@ def test_interrupted_up_leaves_nothing(stack: Stack, traces: set[str]) -> None:
         stderr=subprocess.PIPE,
     )
     eventually(lambda: (state := load_state(stack.home.stack_file)) and state.ray)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert b"KeyboardInterrupt" in errors
-    assert processes_of(stack.home) == []
-    assert clean_since(traces)
-    assert stack.status().state == "stopped"
+    return process
 
 
 def test_an_application_that_fails_is_told_and_leaves_nothing(
@@ -335,19 +360,6 @@ def test_an_application_that_fails_is_told_and_leaves_nothing(
     assert stack.status().state == "failed"
     assert processes_of(stack.home) == []
     assert clean_since(traces)
-
-
-def test_down_in_order_keeps_the_data_and_nothing_else(stack: Stack, traces: set[str]) -> None:
-    marker = stack.home.workspace / "platform"
-    marker.mkdir()
-    status = stack.up()
-    state = load_state(stack.home.stack_file)
-    assert state is not None
-    stack.down()
-    assert_nothing_left(stack.home, traces, status, state.instance)
-    assert marker.is_dir()
-    assert (stack.home.postgres_data / "PG_VERSION").exists()
-    stack.down()
 
 
 def assert_nothing_left(home: Home, traces: set[str], status: StackStatus, instance: str) -> None:

@@ -30,6 +30,7 @@ PartState = Literal["running", "starting", "stopped", "failed"]
 
 _UP_TIMEOUT_S = 600.0
 _DOWN_TIMEOUT_S = 90.0
+_OTHER_PATIENCE_S = 30.0
 _NO_REASON = "The stack did not start."
 _LOOK = "supervisor.log in the logs directory of the home says why."
 
@@ -115,17 +116,21 @@ class Stack:
     def _follow(self, child: subprocess.Popen[bytes] | None, report: Progress) -> None:
         """Tell the progress of the supervisor until it runs. Raises `Unavailable` otherwise."""
         told: dict[str, str] = {}
-        deadline = time.monotonic() + _UP_TIMEOUT_S
-        while time.monotonic() < deadline:
+        began = time.monotonic()
+        while time.monotonic() - began < _UP_TIMEOUT_S:
             ended = child is not None and child.poll() is not None
             state = load_state(self.home.stack_file)
             if state is not None and (child is None or state.supervisor.pid == child.pid):
-                _tell(state, told, report)
-                if state.phase == "running":
+                alive = state.supervisor.alive
+                if alive or child is not None:
+                    _tell(state, told, report)
+                if state.phase == "running" and alive:
                     return
-                if state.phase == "failed" or not state.supervisor.alive:
+                # Another's supervisor cleans up before it writes what it does.
+                patient = child is None and time.monotonic() - began < _OTHER_PATIENCE_S
+                if not alive and not patient:
                     raise Unavailable(state.failure or _NO_REASON, mend=state.mend or _LOOK)
-            elif ended and child is not None and child.returncode == OTHER_SUPERVISOR:
+            elif child is not None and child.returncode == OTHER_SUPERVISOR:
                 child = None  # somebody else was first: follow theirs
             elif ended:
                 raise Unavailable(_NO_REASON, mend=_LOOK)

@@ -40,7 +40,7 @@ from webnova.stack.state import StackState, Step, StepState, load_state
 _log = structlog.get_logger("webnova.supervisor")
 
 _PULSE_S = 0.5
-_START_ATTEMPTS = 3
+_START_ATTEMPTS = 5
 _CALM_S = 60.0
 _LONGEST_PAUSE_S = 30.0
 _ACTORS_TIMEOUT_S = 120.0

@@ -7,6 +7,7 @@ from engine.ai.extraction.naming import Concept, Phrase, concept_of, unit_kind
 from engine.ai.extraction.tokens import COMMAS, Token, written
 from engine.ai.extraction.vocabulary import (
     AR_ACTS,
+    AR_AFTER_VERB,
     AR_EACH,
     AR_FILLERS,
     AR_GENERIC,
@@ -36,6 +37,7 @@ _NOT_KEPT = frozenset(
         "مدى",
     ]
 )
+_YA_ADJECTIVES = ("يومي", "يدوي", "يمني", "ياباني", "يابس", "يسري", "يمين")
 _CLAUSES = frozenset({"حيث", "بحيث", "كما", "ثم"})
 
 
@@ -133,19 +135,22 @@ class ArabicReader:
             self._facts.topics.append(concept_of(phrase))
 
     def _act(self, sentence: list[Token], index: int) -> None:
-        subject, after = owner_at(sentence, index + 1)
+        first = index + 1
+        if first < len(sentence) and sentence[first].key in AR_AFTER_VERB:
+            first += 1
+        subject, after = owner_at(sentence, first)
         if subject is not None and acceptable(subject):
             actor = concept_of(subject)
             if actor.kind != "person":
                 return
             start = after
         elif self._actor is not None:
-            actor, start = self._actor, index + 1
+            actor, start = self._actor, first
         else:
             return
         self._actor = actor
-        for phrase in list_at(sentence, start)[0][:3]:
-            if acceptable(phrase) and _is_kept(phrase, weak=True):
+        for position, phrase in enumerate(list_at(sentence, start)[0][:3]):
+            if acceptable(phrase) and _is_kept(phrase, weak=position > 0):
                 span = f"{written(sentence[index:start])} {phrase.text}"
                 thing = concept_of(phrase)
                 act = AR_ACTS[sentence[index].key]
@@ -180,6 +185,8 @@ def _is_word(token: Token) -> bool:
 def _is_verb(token: Token) -> bool:
     """An unknown word with the ya of the present tense; nouns that begin so are in the lexicon."""
     key = token.key
+    if key.startswith(_YA_ADJECTIVES):
+        return False
     return len(key) > 3 and key[0] == "ي" and not lexicon().knows(token.text)
 
 

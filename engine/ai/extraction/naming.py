@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from engine.ai.lexicon import CURRENCY, arabic, english, lexicon
 from engine.forge.blueprint.model import FieldSpec, FieldType, Text
@@ -105,7 +105,8 @@ def concept_of(phrase: Phrase) -> Concept:
     names = lexicon().noun_names(words)
     if names:
         noun = lexicon().nouns[names[0]]
-        return Concept(noun.name, noun.title, noun.plural, noun.kind, tuple(names), phrase.text)
+        known = Concept(noun.name, noun.title, noun.plural, noun.kind, tuple(names), phrase.text)
+        return known if phrase.is_arabic else _in_own_words(known, words)
     if phrase.is_arabic:
         return _new_arabic(phrase)
     singulars = [word.lower() for word in words]
@@ -118,6 +119,22 @@ def concept_of(phrase: Phrase) -> Concept:
         plural=Text(en=english.plural(title)),
         kind=kind,
         text=phrase.text,
+    )
+
+
+def _in_own_words(known: Concept, words: list[str]) -> Concept:
+    """A synonym of the text (supervisor) stays the name, rather than the lexicon's (manager)."""
+    own = [word.lower() for word in words]
+    own[-1] = english.singular(own[-1])
+    spoken = " ".join(own)
+    if spoken.replace(" ", "") == known.name.lower() or not re.fullmatch(r"[a-z ]+", spoken):
+        return known
+    title = english.title_of(spoken)
+    return replace(
+        known,
+        name=_type_name(own),
+        title=Text(en=title, ar=known.title.ar),
+        plural=Text(en=english.plural(title), ar=known.plural.ar),
     )
 
 

@@ -172,5 +172,20 @@ class Draft:
         roles = {role for one in self.entities.values() for role in one.access}
         self.roles = {name: role for name, role in self.roles.items() if name in roles}
 
+    def leave_out(self, path: tuple[str | int, ...]) -> bool:
+        """Remove the part that a finding of the checks is about. False if that isn't possible."""
+        if len(path) < 2 or path[0] != "entities" or path[1] not in self.entities:
+            return False
+        name = str(path[1])
+        if len(path) > 3 and path[2] in {"fields", "relations"}:
+            parts = dict(getattr(self.entities[name], str(path[2])))
+            if parts.pop(path[3], None) is not None:
+                self._change(name, **{str(path[2]): parts})
+                return True
+        if len(self.entities) == 1 or self.evidence[name].source != "text":
+            return False
+        self.drop({name})
+        return name not in self.entities
+
     def has_type(self, entity: str, *types: FieldType) -> bool:
         return any(spec.type in types for spec in self.entities[entity].fields.values())

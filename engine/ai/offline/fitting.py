@@ -16,7 +16,7 @@ from engine.ai.offline.records import (
     relation_name,
 )
 from engine.forge.blueprint.model import Access, Role, Scope
-from engine.forge.blueprint.names import snake_case
+from engine.forge.blueprint.names import class_name, snake_case
 
 STAFF = "staff"
 MEMBER = "member"
@@ -53,14 +53,16 @@ class Fitting:
                 complete(self._draft, name, concept)
 
     def _find_aliases(self) -> None:
-        """`Kiln` after `ceramic kiln` means the same."""
-        names = list(self._facts.entities)
-        for name in names:
-            if self._facts.entities[name].known:
+        """`Kiln` after `ceramic kiln` means the same; the one that the lexicon knows is kept."""
+        entities = self._facts.entities
+        for name in entities:
+            longer = next((one for one in entities if one != name and one.endswith(name)), None)
+            if longer is None or entities[longer].known:
                 continue
-            longer = [other for other in names if other != name and other.endswith(name)]
-            if longer and not self._facts.entities[longer[0]].known:
-                self._aliases[name] = longer[0]
+            if entities[name].known:
+                self._aliases[longer] = name
+            else:
+                self._aliases[name] = longer
 
     def _is_topic(self, concept: Concept, span: str) -> bool:
         """Is it the organisation itself (a school has classes) rather than a record of it?"""
@@ -90,11 +92,16 @@ class Fitting:
     def _place(self, concept: Concept, span: str) -> str | None:
         """The entity for a concept; a new one if there is none. None if it isn't wanted."""
         found = self._resolve(concept)
+        if found is None and concept.name in self._aliases:
+            concept = self._facts.entities[self._aliases[concept.name]]
+            found = self._resolve(concept)
         if found is not None or self._denied & {concept.name, *concept.known}:
             return found
         if self._is_merchandise(concept):
             return None
         name = entity_name(self._aliases.get(concept.name, concept.name))
+        if name in map(class_name, self._draft.enums):
+            name = f"{name[:34]}Record"
         if _meets(name, self._draft.entities):
             return None
         self._draft.add_entity(name, bare_entity(concept), span)
@@ -128,6 +135,9 @@ class Fitting:
         if not self._is_field(phrase) and self._link(owner, phrase):
             return
         name, spec = field_of(phrase)
+        if name == "title" and phrase.is_arabic and owner_concept.kind in {"place", "person"}:
+            # The Arabic word for a title is also the word for an address.
+            name, spec = "address", lexicon().fields["address"]
         added = self._draft.add_field(owner, member_name(name), spec)
         if added and spec.currency:
             self._draft.assume(

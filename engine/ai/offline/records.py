@@ -17,7 +17,7 @@ from engine.forge.blueprint.model import (
     State,
     Transition,
 )
-from engine.forge.blueprint.names import snake_case
+from engine.forge.blueprint.names import SYSTEM_COLUMNS, snake_case
 
 # States of the records that an act leaves, and the moves: name, from, to, done by staff only?
 _BOOKED = (
@@ -54,7 +54,8 @@ def _is_free(entity: str, member: str) -> bool:
 
 def entity_name(name: str) -> str:
     """`name`, or a like one that no generated class or table needs."""
-    return name if _is_free(name, "sample") else f"{name[:34]}Record"
+    likes = (name, f"{name[:34]}Record", f"{name[:34]}Entry", f"Kept{name[:34]}")
+    return next((like for like in likes if _is_free(like, "sample")), f"Kept{name[:34]}")
 
 
 def member_name(name: str) -> str:
@@ -65,8 +66,9 @@ def member_name(name: str) -> str:
 
 
 def relation_name(entity: str) -> str:
-    name = snake_case(entity)
-    return f"{name}_link" if member_name(name) != name else name[:36]
+    name = snake_case(entity)[:36]
+    taken = f"{name}_id" in SYSTEM_COLUMNS or member_name(name) != name
+    return f"{name[:34]}_link" if taken else name
 
 
 def bare_entity(concept: Concept) -> Entity:

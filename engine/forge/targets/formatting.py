@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-from ruff import find_ruff_bin
+from ruff import find_ruff_bin  # type: ignore[import-untyped]
 
 from engine.kernel.errors import StepFailed
 
@@ -39,7 +39,7 @@ def format_python(files: Mapping[str, str]) -> dict[str, str]:
     return {**files, **formatted}
 
 
-def _ruff(root: Path, *arguments: str | Sequence[str]) -> None:
+def _ruff(root: Path, *arguments: str) -> None:
     done = subprocess.run(
         [find_ruff_bin(), *arguments, *_SETTINGS, "."],
         cwd=root,

@@ -200,6 +200,7 @@ def _sandboxed(spec: ProcessSpec, address: Address, directory: Path) -> SandboxS
         env={**spec.env, **{name: value for name, value in values.items() if value}},
         limits=spec.limits.model_copy(update={"cpu_s": None, "wall_s": None}),
         network="loopback",
+        priority="normal",
     )
 
 

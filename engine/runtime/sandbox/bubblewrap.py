@@ -138,7 +138,7 @@ class _Wrapped(Started):
         self._status, self._group = status, group
         self._birth = tree.start_time(self.root)
 
-    async def release(self) -> None:
+    async def release(self, *, in_background: bool) -> None:
         """Let the program begin, once it is bound to the group and to our life.
 
         The first process asks to die with us right after it has started the second, the waiting
@@ -152,7 +152,8 @@ class _Wrapped(Started):
             if self._group is not None:
                 with contextlib.suppress(ProcessLookupError):
                     self._group.add(pid)
-            tree.yield_to_others(pid)
+            if in_background:
+                tree.yield_to_others(pid)
         assert self.process.stdin is not None
         self.process.stdin.write(b"go\n")
 
@@ -265,8 +266,8 @@ class BubblewrapDriver:
     The kernel exempts root's own tasks from RLIMIT_NPROC. When the platform runs as root, a control
     group bounds their number instead; where none can be made, results list it as unenforced.
 
-    If the platform is killed in the very instant of a start, an empty enclosure may be left in which
-    no program runs; the next driver removes it.
+    If the platform is killed in the very instant of a start, an empty enclosure may be left, in
+    which no program runs; the next driver removes it.
     """
 
     name = "bubblewrap"
@@ -311,7 +312,7 @@ class BubblewrapDriver:
         with _on_error(group.discard if group else None):
             process = await self._spawn(spec, status)
         wrapped = _Wrapped(process, await status.first(), status, group)
-        await wrapped.release()
+        await wrapped.release(in_background=spec.priority == "background")
         return wrapped
 
     async def _spawn(self, spec: SandboxSpec, status: _Status) -> subprocess.Process:

@@ -104,6 +104,8 @@ class ProcessDriver:
                 "parent": os.getpid(),
             }
             process = await self._spawn(config, has_input=spec.stdin is not None)
+            if spec.priority == "background":
+                tree.yield_to_others(process.pid)
             stack.pop_all()
         return _Warded(process, scratch, group)
 
@@ -123,7 +125,6 @@ class ProcessDriver:
                 pass_fds=(file.fileno(),),
                 start_new_session=True,
             )
-        tree.yield_to_others(process.pid)
         return process
 
     async def run(self, spec: SandboxSpec, *, on_output: OutputSink | None = None) -> SandboxResult:

@@ -56,7 +56,7 @@ class SandboxSpec(BaseModel):
     dynamic loader or a shell load code are refused.
 
     Both networks have nothing but the sandbox's own loopback interface; `loopback` says that the
-    program counts on it.
+    program counts on it. In the background a program leaves busy processors to the platform.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -69,6 +69,7 @@ class SandboxSpec(BaseModel):
     stdin: bytes | None = Field(default=None, repr=False)
     limits: Limits = Limits()
     network: Literal["none", "loopback"] = "none"
+    priority: Literal["background", "normal"] = "background"
 
     @field_validator("argv")
     @classmethod
@@ -127,8 +128,8 @@ class SandboxDriver(Protocol):
     """A way to run a program under limits.
 
     Guarantees of every driver: when `run` returns, raises or is cancelled, no process of the tree
-    is left, and no program survives the death of the calling process. `isolated` says whether the program
-    is also kept from other files, processes and networks of the machine.
+    is left, and no program survives the death of the calling process. `isolated` says whether the
+    program is also kept from other files, processes and networks of the machine.
     """
 
     @property

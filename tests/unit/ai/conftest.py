@@ -7,10 +7,10 @@ import os
 # Read when numpy is imported: several threads for such small matrices only get in each other's way.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import pytest  # noqa: E402
+import pytest
 
-from engine.ai.analyser import OfflineAnalyser  # noqa: E402
-from engine.ai.embedding import UniversalSentenceEmbedder  # noqa: E402
+from engine.ai.analyser import OfflineAnalyser
+from engine.ai.embedding import UniversalSentenceEmbedder
 
 
 @pytest.fixture(scope="session")

@@ -128,6 +128,14 @@ class TestWhatTheSentenceNames:
         assert "LabTest" not in plain.blueprint.entities
         assert {"LabTest", "Visit"} <= set(full.blueprint.entities)
 
+    def test_a_stray_word_of_another_domain_is_not_enough(self, analyser: OfflineAnalyser) -> None:
+        analysis = analyser.understand(
+            "Court reservation for padel players: each court has a surface and an hourly rate;"
+            " players reserve courts"
+        )
+        assert list(analysis.blueprint.entities) == ["Court", "Reservation"]
+        assert fields(analysis, "Court")["hourly_rate"] == "money"
+
     def test_two_domains_are_merged(self, analyser: OfflineAnalyser) -> None:
         analysis = analyser.understand(
             "A medical clinic with doctors and patients, and an online store with a cart and a"

@@ -34,7 +34,7 @@ def members(text: str) -> dict[str, dict[str, str]]:
         ),
         (
             "The price and harvest date of every date palm matter",
-            {"PalmTree": {"price": "money", "harvest_date": "date"}},
+            {"DatePalm": {"price": "money", "harvest_date": "date"}},
         ),
         ("Books have a title, pages", {"Book": {"title": "string", "pages": "integer"}}),
         (
@@ -112,6 +112,16 @@ def test_an_unknown_arabic_noun_keeps_its_word() -> None:
 def test_an_unknown_english_noun_has_no_arabic() -> None:
     (concept,) = read_facts(sentences("each quokka has a weight")).entities.values()
     assert (concept.name, concept.title.en, concept.title.ar) == ("Quokka", "Quokka", None)
+
+
+def test_a_synonym_keeps_the_words_of_the_text() -> None:
+    (concept,) = read_facts(sentences("each supervisor has a phone")).entities.values()
+    assert (concept.name, concept.title.en, concept.title.ar) == (
+        "Supervisor",
+        "Supervisor",
+        "مدير",
+    )
+    assert "Manager" in concept.known
 
 
 def test_units_are_kept_in_the_title() -> None:

@@ -200,6 +200,17 @@ def test_every_cycle_is_named_once() -> None:
     ]
 
 
+def test_a_way_into_a_cycle_is_not_part_of_it() -> None:
+    need = "one: {to: %s, required: true}"
+    [problem] = problems(_relations(Entry=need % "Left", Left=need % "Right", Right=need % "Left"))
+    assert "Left → Right → Left" in problem["message"] and "Entry" not in problem["message"]
+
+
+def test_many_ways_to_one_record_are_walked_once() -> None:
+    both = "one: {to: E%d, required: true}, two: {to: E%d, required: true}"
+    load(_relations(**{f"E{i}": both % (i + 1, i + 1) for i in range(60)}, E60=""))
+
+
 def test_a_long_chain_of_requirements_is_fine_until_it_closes() -> None:
     chain = {f"E{i}": f"next_one: {{to: E{i + 1}, required: true}}" for i in range(199)}
     load(_relations(**chain, E199=""))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from engine.kernel.errors import Conflict, InvalidInput, WebNovaError, error_types
@@ -44,8 +45,6 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 
 
 def all_commands() -> list[list[str]]:
-    import typer
-
     found = []
     for name, part in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
         found += (
@@ -137,8 +136,6 @@ class TestErrors:
     def test_what_nobody_foresaw_is_kept_in_a_file(
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        import typer
-
         @command
         def broken(output: Output) -> None:
             raise ZeroDivisionError("deep inside")
@@ -153,8 +150,6 @@ class TestErrors:
         kept.unlink()
 
     def test_an_interruption_has_its_own_code(self) -> None:
-        import typer
-
         @command
         def interrupted(output: Output) -> None:
             raise KeyboardInterrupt
