@@ -11,7 +11,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import anthropic
 import httpx2
@@ -74,7 +74,6 @@ class ModelFailed(Unavailable):
     """The language model gave no usable answer; the field `reason` is a short code."""
 
     code, title = "model_failed", "The language model gave no answer"
-    status: ClassVar[int] = 503
 
 
 class Answer(BaseModel):

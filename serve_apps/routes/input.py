@@ -56,7 +56,7 @@ def check_storable(data: Any) -> None:
     """Raise `ValueError` for text with NUL or unpaired surrogates, numbers that are none, and
     values nested deeper than `MOST_NESTED`."""
     level: list[Any] = [data]
-    for _ in range(MOST_NESTED):
+    for _ in range(MOST_NESTED + 2):
         if not level:
             return
         below: list[Any] = []

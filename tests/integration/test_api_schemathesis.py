@@ -22,7 +22,7 @@ from tests.conftest import TestDatabase
 from tests.integration.serving import API, ScriptedGateway, issue, served
 from webnova.compose import compose
 
-EXAMPLES = 20
+EXAMPLES = 10
 TENANT = "fuzzed"
 BLUEPRINT = {
     "name": "shop",
@@ -136,7 +136,7 @@ def test_generated_calls_meet_the_document(running: _Running, document: dict[str
                 cases = operation.as_strategy(mode, path_parameters=known)
                 tried[operation.label] += _try(cases, running, statuses)
     assert len(tried) > 25
-    assert min(tried.values()) >= 2
+    assert min(tried.values()) >= 1
     assert statuses[200] > 20 and statuses[202] and statuses[201] and statuses[422] > 20
 
 

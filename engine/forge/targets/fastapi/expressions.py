@@ -15,7 +15,6 @@ _PART = 70
 """Characters of a literal that still fit one indented line."""
 
 _PHRASE = 40
-_SMALL_INTEGERS = range(-(2**31), 2**31)
 _DECIMALS = (FieldType.DECIMAL, FieldType.MONEY)
 _STRINGS = (FieldType.STRING, FieldType.EMAIL, FieldType.PHONE, FieldType.URL)
 _ANNOTATIONS = {
@@ -30,6 +29,7 @@ _ANNOTATIONS = {
 }
 _SQL_TYPES = {
     FieldType.TEXT: "sa.Text()",
+    FieldType.INTEGER: "sa.BigInteger()",
     FieldType.BOOLEAN: "sa.Boolean()",
     FieldType.DATE: "sa.Date()",
     FieldType.TIME: "sa.Time()",
@@ -125,9 +125,6 @@ def table_type(column: ResolvedColumn) -> str:
         return f"ExactDecimal({column.precision}, {column.scale})"
     if column.type is FieldType.INSTANT:
         return "sa.DateTime(timezone=True)"
-    if column.type is FieldType.INTEGER:
-        small = column.minimum in _SMALL_INTEGERS and column.maximum in _SMALL_INTEGERS
-        return "sa.Integer()" if small else "sa.BigInteger()"
     return _SQL_TYPES[column.type]
 
 
