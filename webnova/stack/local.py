@@ -200,25 +200,27 @@ class Stack:
 
 
 def _parts(state: StackState) -> list[PartStatus]:
-    ended = {step.name: step for step in state.steps}
+    steps = {step.name: step.state for step in state.steps}
+    external = state.postgres_port is None and steps.get("database") == "done"
+    joined = state.ray is None and steps.get("ray") == "done"
     postgres = state.postgres is not None and state.postgres.alive
     ray = state.ray is not None and state.ray.alive
     serve = state.http_port is not None and is_listening(state.http_port, _host(state))
-    actors = ended.get("actors")
+    actors = (ray or joined) and steps.get("actors") in ("done", "skipped")
     return [
         PartStatus(
             name="postgres",
-            state=_seen(postgres or state.postgres_port is None, state),
+            state=_seen(postgres or external, state),
             pid=state.postgres.pid if state.postgres and postgres else None,
             port=state.postgres_port,
-            detail=_again(state, "postgres", "external" if state.postgres_port is None else ""),
+            detail=_again(state, "postgres", "external" if external else ""),
         ),
         PartStatus(
             name="ray",
-            state=_seen(ray or state.ray is None, state),
+            state=_seen(ray or joined, state),
             pid=state.ray.pid if state.ray and ray else None,
             url=state.dashboard_url,
-            detail=_again(state, "ray", "joined" if state.ray is None else state.ray_address or ""),
+            detail=_again(state, "ray", "joined" if joined else state.ray_address or ""),
         ),
         PartStatus(
             name="serve",
@@ -229,8 +231,8 @@ def _parts(state: StackState) -> list[PartStatus]:
         ),
         PartStatus(
             name="actors",
-            state=_seen(ray and actors is not None and actors.state in ("done", "skipped"), state),
-            detail="none to start" if actors is not None and actors.state == "skipped" else "",
+            state=_seen(actors, state),
+            detail="none to start" if steps.get("actors") == "skipped" else "",
         ),
     ]
 

@@ -33,7 +33,7 @@ def format_python(files: Mapping[str, str]) -> dict[str, str]:
             place = root / path
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(text.encode())
-        _ruff(root, "check", "--fix", "--select", "I,F401", "--target-version", "py311")
+        _ruff(root, "check", "--fix", "--select", "I,F401,RUF022", "--target-version", "py311")
         _ruff(root, "format", "--target-version", "py311")
         formatted = {path: (root / path).read_bytes().decode() for path in sources}
     return {**files, **formatted}

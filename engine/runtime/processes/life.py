@@ -8,7 +8,6 @@ import errno
 import os
 import signal
 import socket
-import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +20,7 @@ from engine.runtime.processes.log import RotatingLog
 from engine.runtime.processes.spec import LONGEST_SOCKET_PATH, Address, ProcessSpec
 from engine.runtime.sandbox import Limits, SandboxSpec
 from engine.runtime.sandbox.execution import Started, over_limit
+from engine.runtime.sandbox.scratch import scratch_directory
 
 _CHUNK = 1 << 16
 _FIRST_POLL_S = 0.02
@@ -44,13 +44,12 @@ class Launcher(Protocol):
 
 
 def socket_directory() -> Path:
-    """A new private directory, short enough for a socket's path. Its name holds our pid."""
-    prefix = f"wn-{os.getpid()}-"
-    directory = Path(tempfile.mkdtemp(prefix=prefix))
+    """A new private directory, short enough for a socket's path."""
+    directory = scratch_directory()
     if len(os.fsencode(directory / "http.sock")) <= LONGEST_SOCKET_PATH:
         return directory
     directory.rmdir()
-    return Path(tempfile.mkdtemp(prefix=prefix, dir="/tmp"))
+    return scratch_directory(parent="/tmp")
 
 
 def _free_port() -> int:

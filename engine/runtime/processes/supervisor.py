@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import re
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +14,9 @@ from engine.runtime.processes.life import Launcher, Life, socket_directory
 from engine.runtime.processes.log import RotatingLog
 from engine.runtime.processes.spec import Instance, ProcessSpec, RestartPolicy, State
 from engine.runtime.sandbox.enclosure import bounds
+from engine.runtime.sandbox.scratch import remove_abandoned
 
 OnChange = Callable[[str, State, str], None]
-_SOCKET_DIRECTORY = re.compile(r"wn-([0-9]+)-\w+")
 
 
 @dataclass
@@ -56,7 +52,7 @@ class Supervisor:
         self._driver, self._policy = driver, policy or RestartPolicy()
         self._on_change = on_change
         self._posts: dict[str, _Post] = {}
-        remove_abandoned_sockets()
+        remove_abandoned()
 
     async def __aenter__(self) -> Supervisor:
         return self
@@ -186,14 +182,3 @@ class Supervisor:
             post.restarts += 1
             self._move(post, "running", "")
             return
-
-
-def remove_abandoned_sockets() -> None:
-    """Remove socket directories that supervisors left behind when they were killed."""
-    for path in {tempfile.gettempdir(), "/tmp"}:
-        for directory in Path(path).glob("wn-*-*"):
-            match = _SOCKET_DIRECTORY.fullmatch(directory.name)
-            with contextlib.suppress(OSError):
-                mine = directory.lstat().st_uid == os.geteuid()
-                if match and mine and not Path("/proc", match[1]).exists():
-                    shutil.rmtree(directory)

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import tempfile
 from asyncio import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -18,6 +17,7 @@ from typing import Any
 from engine.runtime.sandbox import enclosure, tree
 from engine.runtime.sandbox.cgroup import TaskGroup
 from engine.runtime.sandbox.execution import Breach, Execution, Outcome, Started, uninterrupted
+from engine.runtime.sandbox.scratch import remove_abandoned, scratch_directory
 from engine.runtime.sandbox.spec import OutputSink, SandboxResult, SandboxSpec
 
 _TITLE = "webnova-sandbox-of-"
@@ -288,12 +288,15 @@ class BubblewrapDriver:
         if shutil.which("prlimit") is None:
             return "`prlimit` is missing. Install the package `util-linux`."
         _end_abandoned()
-        with tempfile.TemporaryDirectory(prefix="wn-") as directory:
-            spec = SandboxSpec(argv=("true",), cwd=Path(directory))
-            try:
-                ended = await asyncio.wait_for(self._finish(spec, None), _PROBE_S)
-            except TimeoutError:
-                return "bubblewrap does not answer. Try `bwrap --unshare-all --ro-bind / / true`."
+        remove_abandoned()
+        directory = scratch_directory()
+        try:
+            spec = SandboxSpec(argv=("true",), cwd=directory)
+            ended = await asyncio.wait_for(self._finish(spec, None), _PROBE_S)
+        except TimeoutError:
+            return "bubblewrap does not answer. Try `bwrap --unshare-all --ro-bind / / true`."
+        finally:
+            directory.rmdir()
         if ended.failure is None:
             return None
         return (

@@ -9,7 +9,6 @@ import resource
 import shutil
 import signal
 import sys
-import tempfile
 from asyncio import subprocess
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 from engine.runtime.sandbox import enclosure, tree, warden
 from engine.runtime.sandbox.cgroup import TaskGroup
 from engine.runtime.sandbox.execution import Execution, Started, uninterrupted
+from engine.runtime.sandbox.scratch import remove_abandoned, scratch_directory
 from engine.runtime.sandbox.spec import Limits, OutputSink, SandboxResult, SandboxSpec
 
 _GRACE_S = 3.0
@@ -81,6 +81,7 @@ class ProcessDriver:
             return "Programs can only be limited on Linux. Run the platform on a Linux host."
         if tree.start_time(os.getpid()) is None:
             return "Processes can't be watched without /proc. Mount it."
+        remove_abandoned()
         return None
 
     async def start(self, spec: SandboxSpec) -> Started:
@@ -90,7 +91,7 @@ class ProcessDriver:
 
     async def _start(self, spec: SandboxSpec) -> Started:
         with ExitStack() as stack:
-            scratch = tempfile.mkdtemp(prefix="wn-")
+            scratch = str(scratch_directory())
             stack.callback(shutil.rmtree, scratch, ignore_errors=True)
             if (group := enclosure.task_group(spec.limits)) is not None:
                 stack.callback(group.discard)

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from engine.kernel.errors import InvalidInput
 from engine.runtime.processes import Address, ProcessSpec, RestartPolicy, RotatingLog
 from engine.runtime.processes.spec import LONGEST_SOCKET_PATH
-from engine.runtime.processes.supervisor import remove_abandoned_sockets
+from engine.runtime.sandbox.scratch import remove_abandoned, scratch_directory
 
 
 def test_addresses_are_read_as_they_are_written() -> None:
@@ -132,5 +132,7 @@ def test_only_directories_of_dead_supervisors_are_removed(
     dead, mine, other = tmp_path / "wn-999999999-ab", tmp_path / "wn-1-ab", tmp_path / "wn-x-ab"
     for directory in (dead, mine, other):
         directory.mkdir()
-    remove_abandoned_sockets()
+    ours = scratch_directory()
+    remove_abandoned()
     assert (dead.exists(), mine.exists(), other.exists()) == (False, True, True)
+    assert ours.parent == tmp_path and ours.stat().st_mode & 0o777 == 0o700
