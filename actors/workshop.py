@@ -12,9 +12,9 @@ from actors.cluster import call
 from actors.host import host
 from actors.provider import provider
 from actors.sandbox import sandbox
-from engine.conductor.assembly import join, parts, render
 from engine.conductor.checking import LOCK, CheckedSuite
 from engine.conductor.workshop import Described, Launched, Progress, TestReport
+from engine.forge.assembly import join, parts, render
 from engine.forge.blueprint.model import Blueprint
 from engine.forge.blueprint.source import load, load_data
 from engine.forge.resolve import resolve

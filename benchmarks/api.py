@@ -26,8 +26,8 @@ from ray import serve
 
 from benchmarks.load import Figures, measure
 from webnova import Client
-from webnova.stack import Stack
 from webnova.stack.home import Settings
+from webnova.stack.local import Stack
 
 TURNS, SECONDS = 5, 2.0
 bare = FastAPI()

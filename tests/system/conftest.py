@@ -13,8 +13,8 @@ import pytest
 
 from webnova import Client
 from webnova.client.models import Run
-from webnova.stack import Stack
 from webnova.stack.home import Home
+from webnova.stack.local import Stack
 
 _names = itertools.count(1)
 

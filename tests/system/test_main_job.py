@@ -15,7 +15,7 @@ import pytest
 from engine.kernel.errors import InvalidInput, NotFound, NotUnderstood, Unauthenticated
 from tests.system.conftest import effects, environment, root, small, succeeded
 from webnova import Client
-from webnova.stack import Stack
+from webnova.stack.local import Stack
 
 ARABIC = "منصة لإدارة المناحل: لكل منحل موقع وعدد خلايا، ويسجل النحالون كمية العسل"
 ENGLISH = "A bike rental: customers reserve bikes, each bike has a frame number and a daily price"

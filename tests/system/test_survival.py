@@ -14,7 +14,7 @@ import pytest
 from engine.conductor.runs import STEPS, RunKind
 from tests.system.conftest import effects, small, succeeded
 from webnova import Client
-from webnova.stack import Stack
+from webnova.stack.local import Stack
 from webnova.stack.state import load_state
 
 

@@ -170,7 +170,7 @@ class StepBoard:
     def _draw(self, live: Progress, step: StepLine) -> None:
         row = self._rows.get(step.name)
         if row is None:
-            row = live.add_task("", total=1.0, start=False)
+            row = live.add_task("", total=1.0, start=False, took=None, message="")
             self._rows[step.name] = row
         if step.state == "started" and not live.tasks[live.task_ids.index(row)].started:
             live.start_task(row)

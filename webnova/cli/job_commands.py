@@ -50,8 +50,12 @@ def submit(
         *("--", sys.executable, program, *(arguments or [])),
     ]
     environment = {**os.environ, **_authentication(home)}
-    silent = subprocess.DEVNULL if output.as_json else None
-    ended = subprocess.run(words, env=environment, stdout=silent, check=False)
+    printed = sys.stderr if output.as_json else None
+    try:
+        ended = subprocess.run(words, env=environment, stdout=printed, check=False)
+    except KeyboardInterrupt:
+        output.say(f"The job goes on without you. → webnova job stop {id}")
+        raise
     status = _status(home, dashboard, id)
     output.value({"submission_id": id, "status": status, "dashboard_url": dashboard})
     output.say(f"The job {id} is {status}. → {dashboard}/#/jobs/{id}")

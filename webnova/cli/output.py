@@ -71,17 +71,20 @@ class Output:
             self.say(f"  {name.ljust(width)}  {value}")
 
     def table(self, headings: list[str], rows: Iterable[Iterable[str]]) -> None:
+        """Print rows in columns. Nothing is cut or folded, so that what is shown can be copied."""
         listed = [list(row) for row in rows]
         if self.as_json or not listed:
             return
-        from rich.table import Table
+        from rich.cells import cell_len
 
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for heading in headings:
-            table.add_column(heading, overflow="fold")
-        for row in listed:
-            table.add_row(*row)
-        self.console.print(table, soft_wrap=False)
+        lines = [headings, *listed]
+        widths = [max(cell_len(line[at]) for line in lines) for at in range(len(headings))]
+        for number, line in enumerate(lines):
+            cells = [
+                cell + " " * (width - cell_len(cell))
+                for cell, width in zip(line, widths, strict=True)
+            ]
+            self.say("  ".join(cells).rstrip(), style=None if number else "bold")
 
     def error(self, error: WebNovaError) -> None:
         """Print what is wrong, where, and how to mend it."""

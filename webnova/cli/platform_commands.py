@@ -117,7 +117,7 @@ def run(
             ["step", "state", "attempts", "duration"],
             [[s.name, s.state, str(s.attempts), seconds(s.duration_s)] for s in found.steps],
         )
-    output.say(f"The {found.kind} of {found.platform} is {found.state}.")
+    output.say(f"{found.platform}, {found.kind}: {found.state}")
     _tell_cause(output, found)
 
 

@@ -38,7 +38,7 @@ def generate(
     The same Blueprint gives the same bytes. Files that you added are left alone, and files that
     you edited are never overwritten without --force.
     """
-    from engine.conductor.assembly import generate_project
+    from engine.forge.assembly import generate_project
     from engine.forge.blueprint.source import load
     from webnova.cli.project_files import write_project
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import subprocess
@@ -12,11 +13,13 @@ from typing import Any
 
 import pytest
 import typer
+from rich.console import Console
 from typer.testing import CliRunner
 
 from engine.kernel.errors import Conflict, InvalidInput, WebNovaError, error_types
 from engine.runtime.workspace import Bundle
 from webnova.cli import output as output_module
+from webnova.cli import project_commands
 from webnova.cli.app import app
 from webnova.cli.command import command
 from webnova.cli.exits import MEANINGS, ExitCode, exit_code
@@ -25,6 +28,9 @@ from webnova.cli.output import Output, isolated, place_line, places, seconds
 from webnova.cli.project_files import write_project
 from webnova.cli.shapes import SHAPES, Diagnosis, Differences, Generated, Validity
 from webnova.client.models import Event
+from webnova.stack import local
+from webnova.stack.home import Home
+from webnova.stack.local import StackStatus
 
 ROOT = Path(__file__).parents[3]
 CLINIC = ROOT / "examples" / "clinic.yaml"
@@ -315,6 +321,50 @@ class TestWords:
         assert "عيادة النور" in ended.stdout.decode()
 
 
+class TestTables:
+    def test_columns_stand_below_each_other_and_nothing_is_folded(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        address = "http://127.0.0.1:8000/p/root/" + "x" * 200
+        rows = [["a", "عِيَادَة", address], ["long-name", "T", ""]]
+        Output(as_json=False).table(["name", "title", "address"], rows)
+        head, first, second = capsys.readouterr().out.splitlines()
+        assert head == "name       title  address"
+        assert first == f"a          عِيَادَة  {address}"
+        assert second == "long-name  T"
+
+
+class TestDemo:
+    @pytest.mark.parametrize(("state", "stopped"), [("stopped", True), ("running", False)])
+    def test_an_interruption_stops_only_what_the_demo_started(
+        self, run: Any, monkeypatch: pytest.MonkeyPatch, state: str, stopped: bool
+    ) -> None:
+        calls = []
+
+        class ScriptedStack:
+            def __init__(self, home: Home) -> None:
+                self.home = home
+
+            def status(self) -> StackStatus:
+                return StackStatus(state=state, home=str(self.home.root))
+
+            def up(self, progress: Any) -> StackStatus:
+                calls.append("up")
+                return self.status()
+
+            def down(self) -> None:
+                calls.append("down")
+
+        def interrupted() -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(local, "Stack", ScriptedStack)
+        monkeypatch.setattr(project_commands, "connect", interrupted)
+        result = run("demo", "a clinic")
+        assert result.exit_code == 130
+        assert calls == (["up", "down"] if stopped else ["up"])
+
+
 class TestFollowing:
     def event(self, type: str, second: int, **data: Any) -> Event:
         return Event.model_validate(
@@ -370,6 +420,18 @@ class TestFollowing:
             board.show(step)
             board.show(step)
         assert capsys.readouterr().out == "✓ Plan the platform 1.50 s · 3 entities\n"
+
+    def test_a_terminal_shows_bars(self) -> None:
+        output = Output(as_json=False)
+        drawn = io.StringIO()
+        output._console = Console(file=drawn, force_terminal=True, width=120)
+        with StepBoard(output) as board:
+            step = StepLine("generate", state="started", fraction=0.5, message="3 of 6 parts")
+            board.show(step)
+            step.state, step.duration_s = "done", 1.5
+            board.show(step)
+        assert "✓ Generate the code and its tests" in drawn.getvalue()
+        assert "1.50 s" in drawn.getvalue()
 
     def test_json_output_holds_no_progress(self, capsys: pytest.CaptureFixture[str]) -> None:
         with StepBoard(Output(as_json=True)) as board:
