@@ -54,6 +54,8 @@ def build(args: dict[str, Any]) -> serve.Application:
         graceful_shutdown_wait_loop_s=1.0,
         graceful_shutdown_timeout_s=15.0,
         ray_actor_options={"num_cpus": 0.2},
+        # The application writes an access log of its own, with tenant and trace.
+        logging_config={"encoding": "JSON", "enable_access_log": False},
     )
     return deployment.bind()
 

@@ -34,7 +34,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         "S09", "Plugin system", "begun", ("tests/unit/kernel/test_plugins.py", "tests/contracts")
     ),
     Requirement("S10", "Code generation engine", "begun", ("tests/unit/forge",)),
-    Requirement("S11", "Runtime layer", "begun", ("tests/integration/test_runtime.py",)),
+    Requirement("S11", "Runtime layer", "begun", ("tests/integration/test_runtime.py", "tests/unit/runtime")),
     Requirement("S12", "Versioning system", "begun", ("tests/integration/test_durable_runs.py",)),
     Requirement("S13", "Multi-tenancy core", "begun", ("tests/integration/test_ledger.py",)),
     Requirement("S14", "Service providers hub", "planned"),
@@ -82,7 +82,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         "S46",
         "HTTP API, Ray dashboard, Python job submission",
         "built",
-        ("tests/integration/test_api.py", "tests/integration/test_main_job.py"),
+        ("tests/integration/test_api", "tests/system"),
     ),
-    Requirement("S47", "Cluster", "begun", ("tests/integration/test_main_job.py",)),
+    Requirement("S47", "Cluster", "begun", ("tests/system",)),
 )

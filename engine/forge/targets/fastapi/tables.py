@@ -1,9 +1,8 @@
-"""Tables: the same columns, keys, constraints and indexes for the models and the migration."""
+"""Tables: what the database of a platform holds, as the models and the migrations write it."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from engine.forge.blueprint.model import OnDelete
@@ -19,29 +18,81 @@ _ACTIONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class TableIndex:
+class Column:
+    """A column. `default` is what rows get that exist before it does: the value in the
+    application (`value`) and in the database (`stored`), both as expressions."""
+
+    name: str
+    type: str
+    required: bool
+    value: str | None = None
+    stored: str | None = None
+
+    def line(self) -> str:
+        return f'sa.Column("{self.name}", {self.type}, nullable={not self.required})'
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A foreign key to the id of another table."""
+
     name: str
     column: str
+    target: str
+    on_delete: str | None
+
+    def line(self) -> str:
+        action = f', ondelete="{self.on_delete}"' if self.on_delete else ""
+        return (
+            f'sa.ForeignKeyConstraint(["{self.column}"], ["{self.target}.id"],'
+            f' name="{self.name}"{action})'
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An index of one column. A `constraint` is a unique one that belongs to the table."""
+
+    name: str
+    column: str
+    unique: bool = False
+    constraint: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of the migration; `lines` are the arguments that create it."""
+    """A table. `later` holds the keys to tables that are created after it."""
 
     name: str
-    lines: tuple[str, ...]
-    indexes: tuple[TableIndex, ...] = ()
+    primary: tuple[str, ...]
+    columns: tuple[Column, ...]
+    keys: tuple[Key, ...] = ()
+    later: tuple[Key, ...] = ()
+    indexes: tuple[Index, ...] = ()
 
+    def column(self, name: str) -> Column | None:
+        return next((column for column in self.columns if column.name == name), None)
 
-@dataclass(frozen=True, slots=True)
-class DeferredKey:
-    """A foreign key to a table that is created later."""
+    def key(self, column: str) -> Key | None:
+        return next((key for key in (*self.keys, *self.later) if key.column == column), None)
 
-    table: str
-    name: str
-    target: str
-    column: str
-    on_delete: str
+    def index(self, name: str) -> Index | None:
+        return next((index for index in self.indexes if index.name == name), None)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The arguments that create it."""
+        primary = ", ".join(f'"{column}"' for column in self.primary)
+        return (
+            *(column.line() for column in self.columns),
+            f'sa.PrimaryKeyConstraint({primary}, name="{identifier("pk", self.name)}")',
+            *(key.line() for key in self.keys),
+            *(
+                f'sa.UniqueConstraint("{index.column}", name="{index.name}")'
+                for index in self.indexes
+                if index.constraint
+            ),
+        )
 
 
 def on_delete(relation: ResolvedRelation) -> str:
@@ -51,155 +102,109 @@ def on_delete(relation: ResolvedRelation) -> str:
     return _ACTIONS[relation.on_delete]
 
 
-def value_check(column: str, values: Iterable[str]) -> str:
-    """The condition that a column holds one of these values, which are plain names."""
-    listed = ", ".join(f"'{value}'" for value in values)
-    return f"{column} IN ({listed})"
-
-
-def constraints(entity: ResolvedEntity) -> Iterator[str]:
-    """The unique and check constraints of a table, as expressions."""
-    for column in entity.columns:
-        if column.unique:
-            yield f'sa.UniqueConstraint("{column.name}", name="{column.unique_name}")'
-    for relation in entity.to_one:
-        if relation.unique:
-            yield f'sa.UniqueConstraint("{relation.field}", name="{relation.unique_name}")'
-    for column in entity.columns:
-        if column.enum is not None:
-            check = value_check(column.name, [one.name for one in column.enum.values])
-            yield f'sa.CheckConstraint({write.literal(check)}, name="{column.check_name}")'
-    if entity.lifecycle is not None:
-        states = [state.name for state in entity.lifecycle.enum.values]
-        check = value_check(entity.lifecycle.field, states)
-        name = entity.lifecycle.check_name
-        yield f'sa.CheckConstraint({write.literal(check)}, name="{name}")'
-
-
 def tables(platform: ResolvedPlatform) -> tuple[Table, ...]:
     """Every table of the platform in the order of creation."""
-    links = [
-        _link_table(platform, entity, relation)
-        for entity in platform.entities
-        for relation in entity.to_many
-    ]
     return (
-        _users(platform),
+        _users(),
         *(_entity_table(platform, entity) for entity in platform.entities),
-        *links,
-    )
-
-
-def deferred_keys(platform: ResolvedPlatform) -> tuple[DeferredKey, ...]:
-    return tuple(
-        DeferredKey(
-            table=entity.table,
-            name=relation.constraint_name,
-            target=platform.entity(relation.target).table,
-            column=relation.field,
-            on_delete=on_delete(relation),
-        )
-        for entity in platform.entities
-        for relation in entity.to_one
-        if relation.deferred
-    )
-
-
-def revision(created: Iterable[Table], deferred: Iterable[DeferredKey]) -> str:
-    """The migration's identifier. It follows from the tables, so that a database made by another
-    set of tables is recognised instead of being taken for this one."""
-    digest = hashlib.sha256(repr((tuple(created), tuple(deferred))).encode()).hexdigest()
-    return f"0001_{digest[:8]}"
-
-
-def _users(platform: ResolvedPlatform) -> Table:
-    check = value_check("role", [role.name for role in platform.roles])
-    return Table(
-        "users",
-        (
-            _column("email", "sa.String(254)", required=True),
-            _column("password_hash", "sa.String(200)", required=True),
-            _column("role", "sa.String(40)", required=True),
-            _column("active", "sa.Boolean()", required=True),
-            *_dated("users"),
-            'sa.UniqueConstraint("email", name="uq_users_email")',
-            f'sa.CheckConstraint({write.literal(check)}, name="ck_users_role")',
+        *(
+            _link_table(platform, entity, relation)
+            for entity in platform.entities
+            for relation in entity.to_many
         ),
+    )
+
+
+def _users() -> Table:
+    return Table(
+        name="users",
+        primary=("id",),
+        columns=(
+            Column("email", "sa.String(254)", required=True),
+            Column("password_hash", "sa.String(200)", required=True),
+            Column("role", "sa.String(40)", required=True),
+            Column("active", "sa.Boolean()", required=True),
+            *_dated(),
+        ),
+        indexes=(Index("uq_users_email", "email", unique=True, constraint=True),),
     )
 
 
 def _entity_table(platform: ResolvedPlatform, entity: ResolvedEntity) -> Table:
     columns = [
-        _column(column.name, write.table_type(column), required=column.required)
+        Column(
+            column.name,
+            write.table_type(column),
+            column.required,
+            write.default(column),
+            write.stored_default(column),
+        )
         for column in entity.columns
     ]
     columns += [
-        _column(relation.field, "sa.Uuid()", required=relation.required)
-        for relation in entity.to_one
+        Column(relation.field, "sa.Uuid()", relation.required) for relation in entity.to_one
     ]
     if entity.lifecycle is not None:
-        columns.append(_column(entity.lifecycle.field, "sa.String(40)", required=True))
-    owner_key = identifier("fk", entity.table, "owner_id")
-    keys = [f'sa.ForeignKeyConstraint(["owner_id"], ["users.id"], name="{owner_key}")']
-    keys += [
-        _key(relation.field, platform.entity(relation.target), relation)
-        for relation in entity.to_one
-        if not relation.deferred
-    ]
-    indexes = [TableIndex(identifier("ix", entity.table, "owner_id"), "owner_id")]
-    indexes += [
-        TableIndex(relation.index_name, relation.field)
-        for relation in entity.to_one
-        if not relation.unique
-    ]
+        initial = write.literal(entity.lifecycle.initial.name)
+        name = entity.lifecycle.field
+        columns.append(Column(name, "sa.String(40)", True, initial, initial))
+    owner = Key(identifier("fk", entity.table, "owner_id"), "owner_id", "users", None)
+    keys = [_key(platform, relation) for relation in entity.to_one if not relation.deferred]
     return Table(
-        entity.table,
-        (
-            *columns,
-            _column("owner_id", "sa.Uuid()", required=True),
-            *_dated(entity.table),
-            *keys,
-            *constraints(entity),
+        name=entity.table,
+        primary=("id",),
+        columns=(*columns, Column("owner_id", "sa.Uuid()", required=True), *_dated()),
+        keys=(owner, *keys),
+        later=tuple(_key(platform, relation) for relation in entity.to_one if relation.deferred),
+        indexes=(
+            Index(identifier("ix", entity.table, "owner_id"), "owner_id"),
+            *unique_constraints(entity),
+            *(
+                Index(relation.index_name, relation.field)
+                for relation in entity.to_one
+                if not relation.unique
+            ),
         ),
-        tuple(indexes),
     )
+
+
+def unique_constraints(entity: ResolvedEntity) -> Iterable[Index]:
+    for column in entity.columns:
+        if column.unique:
+            yield Index(column.unique_name, column.name, unique=True, constraint=True)
+    for relation in entity.to_one:
+        if relation.unique:
+            yield Index(relation.unique_name, relation.field, unique=True, constraint=True)
 
 
 def _link_table(
     platform: ResolvedPlatform, entity: ResolvedEntity, relation: ResolvedRelation
 ) -> Table:
-    source, target = relation.source_column, relation.target_column
-    source_key = identifier("fk", relation.table, source)
-    primary_key = identifier("pk", relation.table)
+    source = relation.source_column
     return Table(
-        relation.table,
-        (
-            _column(source, "sa.Uuid()", required=True),
-            _column(target, "sa.Uuid()", required=True),
-            f'sa.PrimaryKeyConstraint("{source}", "{target}", name="{primary_key}")',
-            f'sa.ForeignKeyConstraint(["{source}"], ["{entity.table}.id"], name="{source_key}",'
-            ' ondelete="CASCADE")',
-            _key(target, platform.entity(relation.target), relation),
+        name=relation.table,
+        primary=(source, relation.target_column),
+        columns=(
+            Column(source, "sa.Uuid()", required=True),
+            Column(relation.target_column, "sa.Uuid()", required=True),
         ),
-        (TableIndex(relation.index_name, target),),
+        keys=(
+            Key(identifier("fk", relation.table, source), source, entity.table, "CASCADE"),
+            _key(platform, relation),
+        ),
+        indexes=(Index(relation.index_name, relation.target_column),),
     )
 
 
-def _key(column: str, target: ResolvedEntity, relation: ResolvedRelation) -> str:
+def _key(platform: ResolvedPlatform, relation: ResolvedRelation) -> Key:
+    column = relation.target_column if relation.many else relation.field
+    target = platform.entity(relation.target).table
+    return Key(relation.constraint_name, column, target, on_delete(relation))
+
+
+def _dated() -> tuple[Column, ...]:
     return (
-        f'sa.ForeignKeyConstraint(["{column}"], ["{target.table}.id"],'
-        f' name="{relation.constraint_name}", ondelete="{on_delete(relation)}")'
-    )
-
-
-def _column(name: str, kind: str, *, required: bool) -> str:
-    return f'sa.Column("{name}", {kind}, nullable={not required})'
-
-
-def _dated(table: str) -> tuple[str, ...]:
-    return (
-        _column("id", "sa.Uuid()", required=True),
-        _column("created_at", "sa.DateTime(timezone=True)", required=True),
-        _column("updated_at", "sa.DateTime(timezone=True)", required=True),
-        f'sa.PrimaryKeyConstraint("id", name="{identifier("pk", table)}")',
+        Column("id", "sa.Uuid()", required=True),
+        Column("created_at", "sa.DateTime(timezone=True)", required=True),
+        Column("updated_at", "sa.DateTime(timezone=True)", required=True),
     )
