@@ -20,7 +20,7 @@ from engine.conductor.platforms import Instance
 from engine.conductor.runs import Run
 from engine.kernel.contracts import Caller
 from engine.kernel.dispatch import answer_as
-from engine.kernel.errors import NotFound, Unavailable
+from engine.kernel.errors import Unavailable
 from engine.ledger.work import Lease
 from webnova.compose import compose, work_queue
 from webnova.logging import configure_logging
@@ -93,18 +93,35 @@ class TenantActor:
         with structlog.contextvars.bound_contextvars(tenant=lease.tenant, run=lease.id):
             try:
                 platform = await self._platform_of(lease)
-                actor = blueprint_actor(lease.tenant, platform)
-                try:
-                    state = await call(actor.drive.remote(lease))
-                    log.info("run driven", platform=platform, state=state)
-                finally:
-                    with contextlib.suppress(Unavailable):
-                        await call(actor.close.remote())
-                    ray.kill(actor)
-            except (Unavailable, NotFound) as error:
-                # The lease runs out and the run is claimed again, by whichever shard is there.
-                log.warning("driver lost", error=error.code)
+                actor = await self._driver_for(lease, platform)
+                state = await call(actor.drive.remote(lease))
+                log.info("run driven", platform=platform, state=state)
+                if state is not None:
+                    # Without the lease the actor may be driving for whoever has it now.
+                    await self._dismiss(actor)
+            except Exception as error:  # noqa: BLE001 - logged; another driver goes on
+                log.warning("driver lost", error=type(error).__name__)
+                # If it still lives after all, its fencing token is old as soon as another claims.
+                with contextlib.suppress(Unavailable):
+                    await self._queue.release(lease)
             self._wake.set()
+
+    async def _driver_for(self, lease: Lease, platform: str) -> Any:
+        """The platform's driver, ready. The lease is kept alive while its process starts."""
+        actor = blueprint_actor(lease.tenant, platform)
+        ready = asyncio.ensure_future(call(actor.__ray_ready__.remote()))
+        while not (await asyncio.wait([ready], timeout=LEASE_SECONDS / 3))[0]:
+            if not await self._queue.renew(lease, seconds=LEASE_SECONDS):
+                ready.cancel()
+                raise Unavailable("The lease ended before the driver had started.")
+        await ready
+        return actor
+
+    @staticmethod
+    async def _dismiss(actor: Any) -> None:
+        with contextlib.suppress(Unavailable):
+            await call(actor.close.remote())
+        ray.kill(actor)
 
     async def _platform_of(self, lease: Lease) -> str:
         caller = Caller(self._name, lease.tenant, frozenset({"run.drive"}))

@@ -162,6 +162,8 @@ class RayHead:
     def _environment(self, base: Mapping[str, str]) -> dict[str, str]:
         kept = {name: value for name, value in base.items() if name not in _UNWANTED}
         path = [str(PROJECT_ROOT), *filter(None, [kept.get("PYTHONPATH")])]
+        # A job's `python` is the one that has the project's requirements.
+        programs = [str(Path(sys.executable).parent), kept.get("PATH", os.defpath)]
         # Unix sockets allow about 107 bytes of path: Ray sees the home by a short link.
         self.home.ray_sessions.mkdir(parents=True, exist_ok=True, mode=0o700)
         link = self.temporary / "t"
@@ -169,6 +171,9 @@ class RayHead:
         return {
             **kept,
             **_RAY_SETTINGS,
+            "PATH": os.pathsep.join(programs),
+            # Small matrices: more threads only get in each other's way.
+            "OPENBLAS_NUM_THREADS": "1",
             **self._ingress_environment(),
             "PYTHONPATH": os.pathsep.join(path),
             "RAY_AUTH_TOKEN_PATH": str(self.home.ray_token_file),
