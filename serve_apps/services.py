@@ -25,7 +25,10 @@ class Services:
     version: str
 
     def base_url(self, request: HTTPConnection) -> str:
-        return self.public_url or str(request.base_url).rstrip("/")
+        if self.public_url is not None:
+            return self.public_url
+        host = request.headers.get("host") or request.url.netloc
+        return f"{request.scope['scheme']}://{host}"
 
 
 def services_of(connection: HTTPConnection) -> Services:

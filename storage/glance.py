@@ -86,28 +86,27 @@ class PrefetchedReader:
 
 
 class Glances:
-    """A pool of connections that are never inside a transaction between two statements.
+    """A few connections that are never inside a transaction between two statements.
 
-    Belongs to the event loop that first uses it.
+    They hold no state, so they need none of what a general pool does at every turn. Belongs to the
+    event loop that first uses it.
     """
 
     def __init__(self, url: str, *, size: int = 4, name: str = "webnova") -> None:
         self._url = url
-        self._size = size
-        self._name = name
-        self._pool: asyncpg.Pool | None = None
-        self._opening = asyncio.Lock()
+        self._settings = {"application_name": name, "search_path": "webnova"}
+        self._idle: list[asyncpg.Connection] = []
+        self._room = asyncio.Semaphore(size)
 
     async def read(self, tenant: str, wanted: Sequence[Key]) -> PrefetchedReader:
         """The wanted documents as of one instant; `Unavailable` if the database can't be asked."""
-        kinds = [kind for kind, _ in wanted]
-        ids = [id for _, id in wanted]
         try:
-            rows = await self._fetch(tenant, kinds, ids)
+            rows = await self._fetch(tenant, wanted)
         except LOST:
+            # The connection may have died while it was idle, and the others with it.
+            await self.close()
             try:
-                # The connection may have died of old age. A read can be repeated.
-                rows = await self._fetch(tenant, kinds, ids)
+                rows = await self._fetch(tenant, wanted)
             except LOST as error:
                 raise Unavailable(
                     "The database does not answer.",
@@ -116,32 +115,26 @@ class Glances:
         found = {(row["kind"], row["id"]): (row["version"], row["data"]) for row in rows}
         return PrefetchedReader(tenant, wanted, found)
 
-    async def _fetch(self, tenant: str, kinds: list[str], ids: list[str]) -> list[Any]:
-        pool = self._pool or await self._open()
-        async with pool.acquire() as connection:
-            rows: list[Any] = await connection.fetch(GLANCE, tenant, kinds, ids)
+    async def _fetch(self, tenant: str, wanted: Sequence[Key]) -> list[Any]:
+        kinds = [kind for kind, _ in wanted]
+        ids = [id for _, id in wanted]
+        async with self._room:
+            connection = self._idle.pop() if self._idle else await self._connect()
+            try:
+                rows: list[Any] = await connection.fetch(GLANCE, tenant, kinds, ids)
+            except BaseException:
+                # Also when the caller left in between: an answer may still be on its way.
+                connection.terminate()
+                raise
+            self._idle.append(connection)
             return rows
 
-    async def _open(self) -> asyncpg.Pool:
-        async with self._opening:
-            if self._pool is None:
-                self._pool = await asyncpg.create_pool(
-                    self._url,
-                    min_size=0,
-                    max_size=self._size,
-                    timeout=10,
-                    command_timeout=30,
-                    # Nothing outlives a statement, so nothing needs to be reset.
-                    reset=_leave,
-                    server_settings={"application_name": self._name, "search_path": "webnova"},
-                )
-            return self._pool
+    async def _connect(self) -> asyncpg.Connection:
+        return await asyncpg.connect(
+            self._url, timeout=10, command_timeout=30, server_settings=self._settings
+        )
 
     async def close(self) -> None:
-        if self._pool is not None:
-            await self._pool.close()
-            self._pool = None
-
-
-async def _leave(connection: Any) -> None:
-    pass
+        """Close what is idle; what is in use goes on."""
+        while self._idle:
+            self._idle.pop().terminate()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from engine.forge.blueprint.canonical import canonical
 from engine.forge.blueprint.model import Blueprint
@@ -30,17 +30,22 @@ def find_target(name: str) -> BackendTarget:
 
 
 def generate(
-    blueprint: Blueprint, target: str = "fastapi", *, source: str | None = None
+    blueprint: Blueprint,
+    target: str = "fastapi",
+    *,
+    source: str | None = None,
+    history: Sequence[Blueprint] = (),
 ) -> dict[str, bytes]:
     """All files of the backend by relative POSIX path, in the order of their paths.
 
-    `source` is the canonical text of the Blueprint, derived from it when left out. The result
-    depends on the Blueprint and the target's version only. Raises `InvalidInput` for a Blueprint
-    that can't be laid out.
+    `source` is the canonical text of the Blueprint, derived from it when left out. `history` holds
+    the Blueprints that ran before, oldest first: the migrations lead from their database to the new
+    one. The result depends on these and on the target's version only. Raises `InvalidInput` for a
+    Blueprint that can't be laid out, or that the records of its history would not survive.
     """
     backend = find_target(target)
     platform = resolve(blueprint)
-    units = backend.modules(platform)
+    units = backend.modules(platform, [resolve(earlier) for earlier in history])
     rendered = {unit.name: backend.render(unit) for unit in units}
     return assemble(backend, platform, units, rendered, source or canonical(blueprint))
 

@@ -215,7 +215,7 @@ class _EntityResolver:
         path = f"entities.{name}"
         titles = titles_of(entity.title, names.sentence(name))
         plural_snake = "_".join(names.words(entity.plural.en or "")) or table_name(name)
-        table = self.taken.table(plural_snake, path)
+        table = self.taken.table(table_name(name), path)
         access = self._access(entity)
         return ResolvedEntity(
             name=name,
@@ -288,7 +288,6 @@ class _EntityResolver:
             write_only=write_only,
             filters=() if write_only else field_filters(key, spec.type),
             unique_name=names.identifier("uq", table, key),
-            check_name=names.identifier("ck", table, key),
         )
 
     def _relation(self, name: str, key: str, relation: Relation, table: str) -> ResolvedRelation:
@@ -381,7 +380,6 @@ class _EntityResolver:
             initial=state(lifecycle.initial, "initial"),
             transitions=transitions,
             filters=field_filters(lifecycle.field, FieldType.ENUM),
-            check_name=names.identifier("ck", table, lifecycle.field),
         )
 
     @staticmethod

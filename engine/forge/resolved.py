@@ -71,7 +71,6 @@ class ResolvedColumn:
     write_only: bool
     filters: tuple[Filter, ...]
     unique_name: str
-    check_name: str
 
     @property
     def required_on_create(self) -> bool:
@@ -134,7 +133,6 @@ class ResolvedLifecycle:
     initial: ResolvedValue
     transitions: tuple[ResolvedTransition, ...]
     filters: tuple[Filter, ...]
-    check_name: str
 
 
 @dataclass(frozen=True, slots=True)

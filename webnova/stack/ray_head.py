@@ -50,6 +50,8 @@ _RAY_SETTINGS = {
     "RAY_DASHBOARD_STARTUP_TIMEOUT_S": "180",
     "RAY_START_HOOK": "webnova.stack.ray_hook.configure",
     "RAY_gcs_storage": "rocksdb",
+    # Ray's default of 15 would let any other program of the machine starve the API and the builds.
+    "RAY_worker_niceness": "0",
     "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
     "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",

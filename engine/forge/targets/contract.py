@@ -6,7 +6,7 @@ them in one process or in many. The same platform gives the same bytes, wherever
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,13 +18,15 @@ class Unit:
     """A part of a platform that is rendered on its own. Picklable.
 
     `trace` lists the paths of the Blueprint that the unit's files come from. `entity` is None for
-    the base, which belongs to the platform as a whole.
+    what belongs to the platform as a whole. `history` holds the earlier versions of the platform
+    where the unit grows out of them.
     """
 
     name: str
     platform: ResolvedPlatform
     entity: str | None
     trace: tuple[str, ...]
+    history: tuple[ResolvedPlatform, ...] = ()
 
 
 class BackendTarget(Protocol):
@@ -38,8 +40,14 @@ class BackendTarget(Protocol):
         """Changes whenever the same platform would give other bytes."""
         ...
 
-    def modules(self, platform: ResolvedPlatform) -> list[Unit]:
-        """The units of a platform, the base first. Their files never share a path."""
+    def modules(
+        self, platform: ResolvedPlatform, history: Sequence[ResolvedPlatform] = ()
+    ) -> list[Unit]:
+        """The units of a platform. Their files never share a path.
+
+        `history` holds the versions that ran before, oldest first: the database that they left is
+        what the new version's migrations start from.
+        """
         ...
 
     def render(self, unit: Unit) -> dict[str, str]:

@@ -18,11 +18,8 @@ from engine.forge.resolve import (
     ResolvedTransition,
 )
 from engine.forge.testing.literals import Call, Name, fits, source
-from engine.forge.testing.patterns import PatternNotSampled
-from engine.forge.testing.values import Values, values
-from engine.kernel.errors import InvalidInput
+from engine.forge.testing.rooms import PLENTY, rooms, values_of
 
-MANY_ROWS = 1000
 _LINE_ROOM = 70
 _DISTINCT, _DISTINCT_PER_PAIR, _MOST_DISTINCT = 10, 4, 90
 
@@ -104,28 +101,6 @@ def _schema(entity: ResolvedEntity, purpose: str) -> Name:
     return Name(f"TypeAdapter({entity.module}_schemas.{entity.class_name}{purpose})")
 
 
-def rows_of(entity: ResolvedEntity, platform: ResolvedPlatform) -> int:
-    """How many rows can exist at most, as far as the tests care (`MANY_ROWS` is no limit).
-
-    A row that others refer to one to one is made for each of them, beside the two that every
-    entity has from the start.
-    """
-    distinct = _distinct(platform)
-    limits = [
-        count
-        for column in entity.columns
-        if column.unique and (column.required or column.default is not None)
-        if (count := len(_values(entity, column, distinct).samples)) < distinct
-    ]
-    targets = [
-        rows_of(platform.entity(relation.target), platform)
-        for relation in entity.relations
-        if relation.required and relation.unique
-    ]
-    limits += [max(1, rows - 2) for rows in targets if rows != MANY_ROWS]
-    return min([MANY_ROWS, *limits])
-
-
 def _distinct(platform: ResolvedPlatform) -> int:
     """How many different values of a unique field the tests need at most."""
     ones = [one for entity in platform.entities for one in entity.relations if one.unique]
@@ -157,8 +132,11 @@ def _entity(entity: ResolvedEntity, platform: ResolvedPlatform) -> Call:
         "path": entity.path,
         "table": entity.table,
     }
-    if (rows := rows_of(entity, platform)) != MANY_ROWS:
-        arguments["rows"] = rows
+    room = rooms(platform, _distinct(platform))[entity.name]
+    if not room.spare:
+        arguments["spare"] = False
+    if room.free < PLENTY:
+        arguments["free"] = room.free
     if entity.columns:
         arguments["fields"] = tuple(
             _field(entity, column, _distinct(platform)) for column in entity.columns
@@ -182,7 +160,7 @@ def _entity(entity: ResolvedEntity, platform: ResolvedPlatform) -> Call:
 
 
 def _field(entity: ResolvedEntity, column: ResolvedColumn, distinct: int) -> Call:
-    examples = _values(entity, column, distinct)
+    examples = values_of(entity, column, distinct)
     arguments: dict[str, object] = {
         "name": column.name,
         "kind": column.type.value,
@@ -214,17 +192,6 @@ def _as_answered(column: ResolvedColumn) -> str | int | bool | None:
     if column.type is FieldType.INSTANT and isinstance(column.default, str):
         return column.default.replace("+00:00", "Z")
     return column.default
-
-
-def _values(entity: ResolvedEntity, column: ResolvedColumn, distinct: int) -> Values:
-    try:
-        return values(column, distinct)
-    except PatternNotSampled as error:
-        raise InvalidInput(
-            f"No value was found that the field {column.name!r} of {entity.name} accepts: {error}.",
-            mend="Check the pattern against min_length and max_length, or simplify it.",
-            path=f"entities.{entity.name}.fields.{column.name}.pattern",
-        ) from error
 
 
 def _relation(relation: ResolvedRelation) -> Call:

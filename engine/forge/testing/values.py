@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from itertools import islice, product
 
 from engine.forge.blueprint.model import FieldType
@@ -44,12 +45,18 @@ class Values:
     rejected: tuple[Case, ...] = ()
 
 
+@lru_cache(maxsize=4096)
 def values(column: ResolvedColumn, distinct: int = DISTINCT) -> Values:
     """The examples for one field: for a unique one up to `distinct` (at most 90) samples.
 
     Raises `PatternNotSampled` when the column's pattern admits no valid value that can be found.
     """
-    return _BY_TYPE[column.type](column, distinct if column.unique else SAMPLES)
+    if not column.unique:
+        return _BY_TYPE[column.type](column, SAMPLES)
+    examples = _BY_TYPE[column.type](column, distinct)
+    # Samples stand in rows already: a request that repeats one would be a conflict.
+    free = tuple(case for case in examples.accepted if case.value not in examples.samples)
+    return replace(examples, accepted=free)
 
 
 def _texts(column: ResolvedColumn, wanted: int) -> Values:

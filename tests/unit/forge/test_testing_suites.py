@@ -43,7 +43,7 @@ def test_files_are_as_the_formatter_and_the_linter_want_them(
         ["format", "--check", "--diff"],
         [
             "check",
-            "--select=E,F,W,I,B,UP,C4,SIM,RUF",
+            "--select=A,ARG,ASYNC,B,C4,E,F,I,N,PT,RET,RUF,SIM,UP,W",
             "--config=lint.isort.known-first-party=['app']",
         ],
     ):

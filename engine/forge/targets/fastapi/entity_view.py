@@ -14,7 +14,7 @@ from engine.forge.resolve import (
     ResolvedRelation,
 )
 from engine.forge.targets.fastapi import expressions as write
-from engine.forge.targets.fastapi.tables import constraints, on_delete
+from engine.forge.targets.fastapi.tables import on_delete, unique_constraints
 
 MAX_LINKS = 100
 """Records that a to-many relation of one record may refer to."""
@@ -85,7 +85,8 @@ def _enum_names(entity: ResolvedEntity) -> list[str]:
 
 
 def _table_arguments(entity: ResolvedEntity) -> Iterator[str]:
-    yield from constraints(entity)
+    for index in unique_constraints(entity):
+        yield f'sa.UniqueConstraint("{index.column}", name="{index.name}")'
     for relation in entity.to_one:
         if not relation.unique:
             yield f'sa.Index("{relation.index_name}", "{relation.field}")'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from decimal import Decimal
+from uuid import UUID
 
 from engine.forge.blueprint.model import FieldType
 from engine.forge.fields import LARGEST_INTEGER, SMALLEST_INTEGER, TEXT_PATTERNS, Titles
@@ -99,6 +100,37 @@ def default(column: ResolvedColumn) -> str | None:
             return f'UUID("{text}")'
         case _:
             return literal(value)
+
+
+def stored_default(column: ResolvedColumn) -> str | None:
+    """The default as the database keeps it, for `server_default`, or None without one.
+
+    Times and moments are written as SQLite compares them, which PostgreSQL reads as well.
+    """
+    value = column.default
+    if value is None:
+        return None
+    match column.type:
+        case FieldType.INTEGER:
+            return f'sa.text("{value}")'
+        case FieldType.BOOLEAN:
+            return "sa.true()" if value else "sa.false()"
+        case FieldType.DECIMAL | FieldType.MONEY:
+            return f'{table_type(column)}.stored("{value}", op.get_bind().dialect)'
+        case FieldType.TIME:
+            return f'"{dt.time.fromisoformat(str(value)).isoformat("microseconds")}"'
+        case FieldType.INSTANT:
+            moment = dt.datetime.fromisoformat(str(value)).replace(tzinfo=None)
+            return f'"{moment.isoformat(" ", "microseconds")}"'
+        case FieldType.UUID:
+            return f'"{UUID(str(value)).hex}"'
+        case _:
+            return literal(value)
+
+
+def table_value(column: ResolvedColumn) -> str | None:
+    """The default as a migration writes it, which must not change with the application."""
+    return literal(column.default) if column.enum and column.default else default(column)
 
 
 def enum_member(enum: ResolvedEnum, value: str) -> str:

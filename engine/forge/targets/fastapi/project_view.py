@@ -9,13 +9,11 @@ from engine.forge.fields import EMAIL_PATTERN, PHONE_PATTERN, URL_PATTERN
 from engine.forge.resolve import ADMIN, VERBS, ResolvedEntity, ResolvedPlatform, Verb
 from engine.forge.targets.fastapi import expressions as write
 from engine.forge.targets.fastapi.expressions import prose
-from engine.forge.targets.fastapi.tables import deferred_keys, revision, tables, value_check
 
 
 def project_view(platform: ResolvedPlatform) -> dict[str, Any]:
     """The context for everything that doesn't belong to one entity."""
     by_name = sorted(platform.entities, key=lambda entity: entity.module)
-    created, deferred = tables(platform), deferred_keys(platform)
     modules = {"auth", "health", "users", *(entity.module for entity in platform.entities)}
     return {
         "platform": platform,
@@ -25,10 +23,6 @@ def project_view(platform: ResolvedPlatform) -> dict[str, Any]:
         "self_registration": ", ".join(
             write.literal(role.name) for role in platform.self_registration_roles
         ),
-        "role_check": value_check("role", [role.name for role in platform.roles]),
-        "tables": created,
-        "deferred_keys": deferred,
-        "revision": revision(created, deferred),
         "email_pattern": write.raw_literal(EMAIL_PATTERN),
         "phone_pattern": write.raw_literal(PHONE_PATTERN),
         "url_pattern": write.raw_literal(URL_PATTERN),

@@ -60,7 +60,7 @@ def _fields(entity: ResolvedEntity, number: int) -> dict[str, Any] | None:
     fields = {}
     for column in entity.columns:
         value = _value(entity, column, number)
-        if value is None and column.required_on_create:
+        if value is None and (column.required or column.default is not None):
             return None
         if value is not None:
             fields[column.name] = value

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 
 from engine.forge.blueprint.model import OnDelete
 from engine.forge.names import identifier
-from engine.forge.resolve import ResolvedEntity, ResolvedPlatform, ResolvedRelation
+from engine.forge.resolve import (
+    ResolvedEntity,
+    ResolvedEnum,
+    ResolvedPlatform,
+    ResolvedRelation,
+)
 from engine.forge.targets.fastapi import expressions as write
 
 _ACTIONS = {
@@ -20,13 +25,15 @@ _ACTIONS = {
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column. `default` is what rows get that exist before it does: the value in the
-    application (`value`) and in the database (`stored`), both as expressions."""
+    application (`value`) and in the database (`stored`), both as expressions. `choices` are the
+    only values that it may hold, where there are such."""
 
     name: str
     type: str
     required: bool
     value: str | None = None
     stored: str | None = None
+    choices: tuple[str, ...] = ()
 
     def line(self) -> str:
         return f'sa.Column("{self.name}", {self.type}, nullable={not self.required})'
@@ -105,7 +112,7 @@ def on_delete(relation: ResolvedRelation) -> str:
 def tables(platform: ResolvedPlatform) -> tuple[Table, ...]:
     """Every table of the platform in the order of creation."""
     return (
-        _users(),
+        _users(platform),
         *(_entity_table(platform, entity) for entity in platform.entities),
         *(
             _link_table(platform, entity, relation)
@@ -115,14 +122,15 @@ def tables(platform: ResolvedPlatform) -> tuple[Table, ...]:
     )
 
 
-def _users() -> Table:
+def _users(platform: ResolvedPlatform) -> Table:
+    roles = tuple(role.name for role in platform.roles)
     return Table(
         name="users",
         primary=("id",),
         columns=(
             Column("email", "sa.String(254)", required=True),
             Column("password_hash", "sa.String(200)", required=True),
-            Column("role", "sa.String(40)", required=True),
+            Column("role", "sa.String(40)", required=True, choices=roles),
             Column("active", "sa.Boolean()", required=True),
             *_dated(),
         ),
@@ -136,8 +144,9 @@ def _entity_table(platform: ResolvedPlatform, entity: ResolvedEntity) -> Table:
             column.name,
             write.table_type(column),
             column.required,
-            write.default(column),
+            write.table_value(column),
             write.stored_default(column),
+            _names(column.enum),
         )
         for column in entity.columns
     ]
@@ -147,7 +156,8 @@ def _entity_table(platform: ResolvedPlatform, entity: ResolvedEntity) -> Table:
     if entity.lifecycle is not None:
         initial = write.literal(entity.lifecycle.initial.name)
         name = entity.lifecycle.field
-        columns.append(Column(name, "sa.String(40)", True, initial, initial))
+        states = _names(entity.lifecycle.enum)
+        columns.append(Column(name, "sa.String(40)", True, initial, initial, states))
     owner = Key(identifier("fk", entity.table, "owner_id"), "owner_id", "users", None)
     keys = [_key(platform, relation) for relation in entity.to_one if not relation.deferred]
     return Table(
@@ -200,6 +210,10 @@ def _key(platform: ResolvedPlatform, relation: ResolvedRelation) -> Key:
     column = relation.target_column if relation.many else relation.field
     target = platform.entity(relation.target).table
     return Key(relation.constraint_name, column, target, on_delete(relation))
+
+
+def _names(enum: ResolvedEnum | None) -> tuple[str, ...]:
+    return tuple(value.name for value in enum.values) if enum else ()
 
 
 def _dated() -> tuple[Column, ...]:

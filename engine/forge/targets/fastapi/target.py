@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,14 @@ from engine.forge.resolve import ResolvedPlatform
 from engine.forge.targets.contract import Unit
 from engine.forge.targets.fastapi.entity_view import entity_view
 from engine.forge.targets.fastapi.expressions import literal, phrase, prose
+from engine.forge.targets.fastapi.migrations import migrations
 from engine.forge.targets.fastapi.project_view import project_view
 from engine.forge.targets.fastapi.samples import sample_rows
 from engine.forge.targets.formatting import format_python
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _SUFFIX = ".jinja"
-_PROJECT, _SEEDS = "project", "seeds"
+_VERSIONS = "app/migrations/versions"
 _LOCK = Path(__file__).parent / "requirements.lock"
 """The same for every platform, so that all share one cached environment. `lock.in` says what it
 is compiled from."""
@@ -32,10 +33,13 @@ class FastApiTarget:
     name = "fastapi"
     version = "1.0.0"
 
-    def modules(self, platform: ResolvedPlatform) -> list[Unit]:
+    def modules(
+        self, platform: ResolvedPlatform, history: Sequence[ResolvedPlatform] = ()
+    ) -> list[Unit]:
         return [
-            Unit(_PROJECT, platform, None, ("",)),
-            Unit(_SEEDS, platform, None, ("entities",)),
+            Unit("migrations", platform, None, ("entities",), tuple(history)),
+            Unit("project", platform, None, ("",)),
+            Unit("seeds", platform, None, ("entities",)),
             *(
                 Unit(f"entity/{entity.snake}", platform, entity.name, (f"entities.{entity.name}",))
                 for entity in platform.entities
@@ -45,8 +49,13 @@ class FastApiTarget:
     def render(self, unit: Unit) -> dict[str, str]:
         if unit.entity is not None:
             return _render_entity(unit.platform, unit.entity)
-        render = _render_seeds if unit.name == _SEEDS else _render_project
-        return render(unit.platform)
+        match unit.name:
+            case "migrations":
+                return _render_migrations(unit.history, unit.platform)
+            case "seeds":
+                return _render_seeds(unit.platform)
+            case _:
+                return _render_project(unit.platform)
 
     def finish(self, files: Mapping[str, str]) -> dict[str, str]:
         return format_python(files)
@@ -56,6 +65,15 @@ def _render_project(platform: ResolvedPlatform) -> dict[str, str]:
     context = project_view(platform)
     files = {path: _render(f"project/{path}", context) for path in _project_paths()}
     return {**files, "requirements.lock": _LOCK.read_text(encoding="utf-8")}
+
+
+def _render_migrations(
+    history: Sequence[ResolvedPlatform], platform: ResolvedPlatform
+) -> dict[str, str]:
+    return {
+        f"{_VERSIONS}/{migration.file_name}": _render("migration.py", {"migration": migration})
+        for migration in migrations(history, platform)
+    }
 
 
 def _render_seeds(platform: ResolvedPlatform) -> dict[str, str]:
