@@ -94,7 +94,12 @@ class Glances:
 
     def __init__(self, url: str, *, size: int = 4, name: str = "webnova") -> None:
         self._url = url
-        self._settings = {"application_name": name, "search_path": "webnova"}
+        self._settings = {
+            "application_name": name,
+            "search_path": "webnova",
+            # There is one statement, and planning it anew takes longer than running it.
+            "plan_cache_mode": "force_generic_plan",
+        }
         self._idle: list[asyncpg.Connection] = []
         self._room = asyncio.Semaphore(size)
 

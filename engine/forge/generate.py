@@ -20,6 +20,10 @@ MANIFEST_VERSION = 1
 _TARGETS: dict[str, BackendTarget] = {"fastapi": FastApiTarget()}
 
 
+def target_names() -> tuple[str, ...]:
+    return tuple(_TARGETS)
+
+
 def find_target(name: str) -> BackendTarget:
     """The target of this name. Raises `InvalidInput` for one that doesn't exist."""
     if name not in _TARGETS:

@@ -2,8 +2,9 @@
 
 Tables only ever widen. What a version no longer uses stays and accepts rows without it, so that
 the version before still works on the same database: while both run side by side, and after a
-rollback. (One thing it then meets: a field that has become required is asked for.) What can't be had that way (a required field without a default on records that exist, a
-type that means something else) is refused with an error that says what to change.
+rollback. (One thing it then meets: a field that has become required is asked for.) What can't be
+had that way, such as a required field without a default on records that exist or a type that means
+something else, is refused with an error that says what to change.
 """
 
 from __future__ import annotations
@@ -17,8 +18,6 @@ from engine.forge.resolve import ResolvedPlatform
 from engine.forge.targets.fastapi.tables import Column, Index, Key, Table, tables
 from engine.kernel.errors import InvalidInput
 
-# SQLite forgets the name of a key that came with its column; this is how it was called.
-_KEY_NAMES = ', naming_convention={"fk": "fk_%(table_name)s_%(column_0_name)s"}'
 _TEXT_LENGTH = re.compile(r"sa\.String\((\d+)\)")
 _DECIMAL = re.compile(r"ExactDecimal\((\d+), (\d+)\)")
 
@@ -109,8 +108,7 @@ class _Widening:
         yield from self._statements
         if self._batch:
             lines = "".join(f"\n    {line}" for line in self._batch)
-            naming = _KEY_NAMES if "drop_constraint" in lines else ""
-            yield f'with op.batch_alter_table("{self._old.name}"{naming}) as batch:{lines}'
+            yield f'with op.batch_alter_table("{self._old.name}") as batch:{lines}'
 
     def _column(self, old: Column) -> Column:
         new = self._new.column(old.name)
@@ -151,10 +149,6 @@ class _Widening:
 
     def _added(self, column: Column) -> Column:
         parts = [f'"{column.name}"', column.type]
-        key = self._new.key(column.name)
-        if key is not None:
-            action = f', ondelete="{key.on_delete}"' if key.on_delete else ""
-            parts.append(f'sa.ForeignKey("{key.target}.id", name="{key.name}"{action})')
         if column.required and column.stored is None:
             raise self._refusal(
                 column.name,
@@ -164,11 +158,17 @@ class _Widening:
         parts.append(f"nullable={not column.required}")
         if column.stored is not None:
             parts.append(f"server_default={column.stored}")
-        inline = ", inline_references=True" if key else ""
-        self._statements.append(
-            f'op.add_column("{self._old.name}", sa.Column({", ".join(parts)}){inline})'
-        )
+        self._statements.append(f'op.add_column("{self._old.name}", sa.Column({", ".join(parts)}))')
+        key = self._new.key(column.name)
+        if key is not None:
+            self._create_key(key)
         return column
+
+    def _create_key(self, key: Key) -> None:
+        self._batch.append(
+            f'batch.create_foreign_key("{key.name}", "{key.target}", ["{key.column}"], ["id"],'
+            f' ondelete="{key.on_delete}")'
+        )
 
     def _key(self, old: Key) -> Key:
         new = self._new.key(old.column)
@@ -181,10 +181,7 @@ class _Widening:
                 "Add a relation under another name.",
             )
         self._batch.append(f'batch.drop_constraint("{old.name}", type_="foreignkey")')
-        self._batch.append(
-            f'batch.create_foreign_key("{new.name}", "{new.target}", ["{new.column}"], ["id"],'
-            f' ondelete="{new.on_delete}")'
-        )
+        self._create_key(new)
         return new
 
     def _indexes(self) -> Iterator[Index]:
