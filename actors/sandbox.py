@@ -17,12 +17,13 @@ from engine.runtime.dependencies import DependencyCache
 from engine.runtime.sandbox import SandboxDriver, choose_driver
 from engine.runtime.workspace import Bundle
 
+NAME = "sandbox:local"
+
 
 class SandboxActor:
     """Runs suites of generated tests, as many at once as the node has cores."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self) -> None:
         self._cache = DependencyCache(Path(os.environ["WEBNOVA_HOME"]) / "cache" / "environments")
         self._slots = asyncio.Semaphore(os.cpu_count() or 1)
         self._driver: SandboxDriver | None = None
@@ -49,14 +50,13 @@ class SandboxActor:
                 )
 
     def __repr__(self) -> str:
-        return self._name
+        return NAME
 
 
 def sandbox() -> Any:
     return find_or_start(
         lambda: ray.remote(SandboxActor),
-        "sandbox:local",
-        args=("sandbox:local",),
+        NAME,
         num_cpus=0,
         max_restarts=-1,
         max_task_retries=2,

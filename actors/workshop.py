@@ -45,7 +45,7 @@ class RayWorkshop:
         progress: Progress,
     ) -> bytes:
         document = load_data(blueprint)
-        units = parts(document)
+        units = parts(document, [load_data(each) for each in history])
         groups = _groups(units)
         task = ray.remote(render_units)
         pending = [

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 from ray import serve
 
 from actors.gateway import RayGateway
+from actors.start import core_actors
 from serve_apps.api import create_api
 from serve_apps.routes.health import check
 from webnova.compose import compose
@@ -84,6 +85,7 @@ class _Replica:
 
     def __init__(self) -> None:
         self._draining = asyncio.create_task(self._end_streams_when_draining())
+        self._executor = asyncio.create_task(asyncio.to_thread(core_actors))
 
     async def check_health(self) -> None:
         """Raises when the database does not answer; Serve then replaces the replica."""

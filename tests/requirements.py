@@ -34,7 +34,12 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         "S09", "Plugin system", "begun", ("tests/unit/kernel/test_plugins.py", "tests/contracts")
     ),
     Requirement("S10", "Code generation engine", "begun", ("tests/unit/forge",)),
-    Requirement("S11", "Runtime layer", "begun", ("tests/integration/test_runtime.py", "tests/unit/runtime")),
+    Requirement(
+        "S11",
+        "Runtime layer",
+        "begun",
+        ("tests/integration/test_runtime.py", "tests/unit/runtime"),
+    ),
     Requirement("S12", "Versioning system", "begun", ("tests/integration/test_durable_runs.py",)),
     Requirement("S13", "Multi-tenancy core", "begun", ("tests/integration/test_ledger.py",)),
     Requirement("S14", "Service providers hub", "planned"),

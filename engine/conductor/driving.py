@@ -16,6 +16,7 @@ from engine.conductor.platforms import (
     InstanceFailed,
     InstanceStarted,
     Platform,
+    PlatformLaunched,
     PlatformReleased,
     PlatformRunEnded,
     Release,
@@ -61,7 +62,12 @@ class StartStep(RunCommand):
     When it was tried `MAX_ATTEMPTS` times and its driver died each time, the run fails instead.
     """
 
-    emits: ClassVar[tuple[type[Event], ...]] = (StepStarted, RunFailed, PlatformRunEnded)
+    emits: ClassVar[tuple[type[Event], ...]] = (
+        StepStarted,
+        PlatformLaunched,
+        RunFailed,
+        PlatformRunEnded,
+    )
     step: str
 
 
@@ -148,6 +154,7 @@ class ReadRun(Query):
 class RunDocument(View):
     run: Run
     releases: list[Release]
+    launched: list[int]
     current: int | None
     next_version: int
 
@@ -184,6 +191,8 @@ async def start_step(command: StartStep, tx: Transaction, call: Call) -> RunView
             " was lost each time.",
         }
         return await _fail(tx, found, RunFailed(step=command.step, cause=cause, at=now()))
+    if command.step == "release":
+        await _note_launch(tx, found.document)
     started = StepStarted(step=command.step, attempt=step.attempts + 1, at=now())
     return view((await tx.append(Run, found.id, [started], expected=found.version)).document)
 
@@ -271,6 +280,7 @@ async def read_run(query: ReadRun, reader: Reader) -> RunDocument:
     return RunDocument(
         run=found.document,
         releases=platform.document.releases,
+        launched=platform.document.launched,
         current=platform.document.current,
         next_version=platform.document.next_version,
     )
@@ -301,6 +311,16 @@ async def _fail(tx: Transaction, found: Versioned[Run], failed: RunFailed) -> Ru
     stored = await tx.append(Run, found.id, [failed], expected=found.version)
     await end_run_of(tx, found.document, "failed")
     return view(stored.document)
+
+
+async def _note_launch(tx: Transaction, run: Run) -> None:
+    """From now on the database may have grown to this version, even if the release fails."""
+    planned = run.output("plan")
+    platform = await tx.find(Platform, run.platform)
+    assert platform is not None
+    if planned and planned["blueprint_version"] not in platform.document.launched:
+        launched = PlatformLaunched(blueprint_version=planned["blueprint_version"])
+        await tx.append(Platform, run.platform, [launched], expected=platform.version)
 
 
 async def _describe(tx: Transaction, run: Run, output: dict[str, Any]) -> None:

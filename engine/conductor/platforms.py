@@ -41,6 +41,13 @@ class PlatformRunEnded(Event):
     outcome: str
 
 
+class PlatformLaunched(Event):
+    """A version was started for the first time, so the platform's database may have its shape."""
+
+    type = "platform.launched"
+    blueprint_version: int
+
+
 class PlatformReleased(Event):
     """A version took over. `release` is new, or an earlier one brought back."""
 
@@ -52,7 +59,13 @@ class PlatformReleased(Event):
 
 class Platform(Document):
     kind = "platform"
-    events = (PlatformRequested, PlatformRunStarted, PlatformRunEnded, PlatformReleased)
+    events = (
+        PlatformRequested,
+        PlatformRunStarted,
+        PlatformRunEnded,
+        PlatformLaunched,
+        PlatformReleased,
+    )
 
     name: str
     description: str | None
@@ -63,6 +76,8 @@ class Platform(Document):
     last_outcome: str | None = None
     current: int | None = None
     releases: list[Release] = []
+    launched: list[int] = []
+    """Versions of the Blueprint that the database has grown through, oldest first."""
 
     @classmethod
     def fold(cls, state: Self | None, event: Event) -> Self:
@@ -74,6 +89,8 @@ class Platform(Document):
                 changes: dict[str, Any] = {"active_run": event.run, "last_run": event.run}
             case PlatformRunEnded():
                 changes = {"active_run": None, "last_outcome": event.outcome}
+            case PlatformLaunched():
+                changes = {"launched": [*state.launched, event.blueprint_version]}
             case PlatformReleased():
                 releases = [*state.releases]
                 if not event.restored:

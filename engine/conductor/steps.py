@@ -74,8 +74,9 @@ async def generate(context: StepContext) -> dict[str, Any]:
     planned = context.state.run.output("plan")
     saved = await context.blueprint(planned["blueprint_version"])
     history = [
-        (await context.blueprint(release.blueprint_version)).content
-        for release in context.state.releases
+        (await context.blueprint(version)).content
+        for version in context.state.launched
+        if version != saved.version
     ]
     packed = await context.workshop.generate(
         context.platform, saved.content, history, context.progress

@@ -60,8 +60,8 @@ class Workshop(Protocol):
     ) -> bytes:
         """The packed bundle of every generated file, tests included.
 
-        `history` holds the Blueprints of the earlier releases, oldest first: the database of the
-        platform grows from them.
+        `history` holds the earlier Blueprints that the platform's database has grown through,
+        oldest first.
         """
         ...
 

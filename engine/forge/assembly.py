@@ -16,10 +16,15 @@ from engine.runtime.workspace import Bundle
 TESTS = "tests/"
 
 
-def parts(blueprint: Blueprint) -> list[Unit]:
-    """Everything that there is to render, the backend's units first. No two share a file."""
+def parts(blueprint: Blueprint, history: Sequence[Blueprint] = ()) -> list[Unit]:
+    """Everything that there is to render, the backend's units first. No two share a file.
+
+    `history` holds the earlier Blueprints that the platform's database has grown through, oldest
+    first. Raises `InvalidInput` for a change that the data can't follow.
+    """
     platform = resolve(blueprint)
-    backend = find_target(blueprint.stack.backend).modules(platform)
+    earlier = [resolve(each) for each in history]
+    backend = find_target(blueprint.stack.backend).modules(platform, earlier)
     return [*backend, *(_test_unit(platform, unit) for unit in testing.units(platform))]
 
 

@@ -50,6 +50,10 @@ _RAY_SETTINGS = {
     "RAY_DASHBOARD_STARTUP_TIMEOUT_S": "180",
     "RAY_START_HOOK": "webnova.stack.ray_hook.configure",
     "RAY_gcs_storage": "rocksdb",
+    # Workers that rendered a platform stay warm for the next one; by default they are ended after
+    # a second, and starting them again takes longer than the rendering.
+    "RAY_num_workers_soft_limit": "24",
+    "RAY_idle_worker_killing_time_threshold_ms": "600000",
     # Ray's default of 15 would let any other program of the machine starve the API and the builds.
     "RAY_worker_niceness": "0",
     "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",

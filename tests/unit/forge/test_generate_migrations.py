@@ -114,7 +114,7 @@ def test_texts_and_decimals_widen_and_never_narrow() -> None:
 
 def test_a_value_that_goes_may_not_be_in_use() -> None:
     def sized(*values: str) -> Blueprint:
-        enums = {"size": {"values": {value: {} for value in values}}}
+        enums: dict[str, Any] = {"size": {"values": {value: {} for value in values}}}
         return version({"size": {"type": "enum", "enum": "size"}}, enums=enums)
 
     assert steps(sized("s", "m", "l"), sized("s")) == 'require_unused("boxes", "size", ["m", "l"])'
