@@ -62,11 +62,17 @@ class BlueprintActor:
 
 
 def blueprint_actor(tenant: str, platform: str) -> Any:
+    """The platform's driver, started if need be; it ends with the actor that started it.
+
+    Ray keeps warm workers apart by the detached actor that they work for in the end. Not being
+    detached, all drivers of a shard share the shard's workers.
+    """
     return find_or_start(
         lambda: ray.remote(BlueprintActor),
         f"blueprint:{platform}",
         namespace=tenant_namespace(tenant),
         args=(platform,),
+        lifetime=None,
         num_cpus=0,
         max_concurrency=4,
     )

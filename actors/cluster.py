@@ -51,18 +51,18 @@ def find(name: str, namespace: str = NAMESPACE) -> Any:
 def find_or_start(
     make: Callable[[], Any], name: str, *, namespace: str = NAMESPACE, **options: Any
 ) -> Any:
-    """The named detached actor, started if need be. Any number of callers get the same one.
+    """The named actor, started if need be. Any number of callers get the same one.
 
     `make` returns the remote class; `options` are Ray's actor options (`args` are the
-    constructor's arguments).
+    constructor's arguments). Actors are detached unless `lifetime` is None.
     """
     arguments = options.pop("args", ())
+    options.setdefault("lifetime", "detached")
     return (
         make()
         .options(
             name=name,
             namespace=namespace,
-            lifetime="detached",
             get_if_exists=True,
             **options,
         )

@@ -87,7 +87,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         "S46",
         "HTTP API, Ray dashboard, Python job submission",
         "built",
-        ("tests/integration/test_api", "tests/system"),
+        ("tests/integration/test_api.py", "tests/system"),
     ),
     Requirement("S47", "Cluster", "begun", ("tests/system",)),
 )
