@@ -10,14 +10,14 @@ from engine.forge.blueprint.canonical import canonical
 from engine.forge.blueprint.model import Blueprint
 from engine.forge.resolve import ResolvedPlatform, resolve
 from engine.forge.targets.contract import BackendTarget, Unit
-from engine.forge.targets.fastapi.target import FastApiTarget
 from engine.kernel.errors import InvalidInput, StepFailed
+from engine.kernel.plugins import Registry
 
 MANIFEST = ".webnova/manifest.json"
 BLUEPRINT = "blueprint.yaml"
 MANIFEST_VERSION = 1
 
-_TARGETS: dict[str, BackendTarget] = {"fastapi": FastApiTarget()}
+_TARGETS: Registry[BackendTarget] = Registry("backend_targets", BackendTarget)  # type: ignore[type-abstract]
 
 
 def target_names() -> tuple[str, ...]:
@@ -30,7 +30,7 @@ def find_target(name: str) -> BackendTarget:
         raise InvalidInput(
             f"There is no target {name!r}.", mend=f"Use one of: {', '.join(_TARGETS)}."
         )
-    return _TARGETS[name]
+    return _TARGETS.get(name)
 
 
 def generate(

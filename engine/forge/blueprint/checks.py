@@ -84,8 +84,8 @@ def _relation(blueprint: Blueprint, path: Path, relation: Relation) -> Iterator[
     if relation.kind is RelationKind.MANY_TO_MANY:
         if relation.on_delete is not OnDelete.RESTRICT:
             message = (
-                f"`on_delete: {relation.on_delete}` doesn't apply to many_to_many: deleting one"
-                " side always removes the link only"
+                f"`on_delete: {relation.on_delete}` doesn't apply to many_to_many: a record that"
+                " is linked to can't be deleted before it is unlinked"
             )
             yield Finding((*path, "on_delete"), message)
     elif relation.required and relation.on_delete is OnDelete.SET_NULL:

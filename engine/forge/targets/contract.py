@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from engine.forge.resolve import ResolvedPlatform
 
@@ -29,6 +29,7 @@ class Unit:
     history: tuple[ResolvedPlatform, ...] = ()
 
 
+@runtime_checkable
 class BackendTarget(Protocol):
     """A backend that can be generated. Implementations keep no state and read no clock."""
 
