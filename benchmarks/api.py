@@ -116,7 +116,14 @@ def main() -> None:
     stack = Stack(settings.home)
     status = stack.up()
     assert status.url and status.ray_address
-    os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=stack.ray_token().reveal())
+    if os.environ.get("RAY_AUTH_MODE") != "token":
+        # Ray reads these when it is imported, which has happened by now: begin anew with them.
+        os.environ.update(
+            RAY_AUTH_MODE="token",
+            RAY_AUTH_TOKEN_PATH=str(settings.home.ray_token_file),
+            RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0",
+        )
+        os.execv(sys.executable, [sys.executable, "-m", "benchmarks", "api"])
     ray.init(address=status.ray_address, log_to_driver=False, namespace="benchmark")
     token = settings.home.first_token_file.read_text().strip()
     client = Client(url=status.url, token=token)
