@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,12 @@ class SandboxActor:
     """Runs suites of generated tests, as many at once as the node has cores."""
 
     def __init__(self) -> None:
-        self._cache = DependencyCache(Path(os.environ["WEBNOVA_HOME"]) / "cache" / "environments")
+        home = Path(os.environ["WEBNOVA_HOME"])
+        self._cache = DependencyCache(home / "cache" / "environments")
+        self._scratch = home / "run" / "checks"
+        # What a predecessor that was killed left behind.
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._scratch.mkdir(parents=True)
         self._slots = asyncio.Semaphore(os.cpu_count() or 1)
         self._driver: SandboxDriver | None = None
 
@@ -43,7 +49,7 @@ class SandboxActor:
             self._driver = await choose_driver()
         files = Bundle.unpack(bundle)
         async with self._slots:
-            with tempfile.TemporaryDirectory(prefix="webnova-check-") as directory:
+            with tempfile.TemporaryDirectory(dir=self._scratch) as directory:
                 files.write_to(Path(directory) / "platform")
                 return await check_suite(
                     Path(directory) / "platform", suite, self._cache, self._driver

@@ -44,7 +44,7 @@ async def check_suite(
             mend="Name the directory that `webnova generate` wrote.",
         )
     with (
-        tempfile.TemporaryDirectory(prefix="webnova-report-") as outside,
+        tempfile.TemporaryDirectory(prefix=".report-", dir=project.parent) as outside,
         await cache.ensure(lock) as environment,
     ):
         report_path = Path(outside) / REPORT

@@ -19,7 +19,22 @@ from webnova import Client
 from webnova.stack.local import Stack
 from webnova.stack.state import load_state
 
-WORKERS = ("ray::BlueprintActor", "ray::render_units", "ray::IDLE")
+# What `ray start` does on another machine. On this one it would leave the loopback interface.
+JOIN = """
+import sys, time
+from ray._private.node import Node
+from ray._private.parameter import RayParams
+
+parameters = RayParams(
+    gcs_address=sys.argv[1],
+    num_cpus=2,
+    node_ip_address="127.0.0.1",
+    min_worker_port=0,
+    max_worker_port=0,
+)
+Node(parameters, head=False, shutdown_at_exit=False, spawn_reaper=False)
+time.sleep(600)
+"""
 
 
 @contextmanager
@@ -28,10 +43,8 @@ def second_node(stack: Stack) -> Iterator[psutil.Process]:
     state = load_state(stack.home.stack_file)
     assert state is not None and state.ray is not None and state.ray_address is not None
     environment = psutil.Process(state.ray.pid).environ()
-    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block"]
-    options = ["--address", state.ray_address, "--num-cpus", "2", "--node-ip-address", "127.0.0.1"]
     node = subprocess.Popen(
-        [*command, *options],
+        [sys.executable, "-c", JOIN, state.ray_address],
         env=environment,
         cwd=root(),
         stdout=subprocess.DEVNULL,

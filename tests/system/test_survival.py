@@ -52,6 +52,19 @@ def started_steps(client: Client, run: str) -> Iterator[str]:
             yield str(step)
 
 
+def kill_the_driver_of(stack: Stack, client: Client, run: str, step: str) -> bool:
+    """Kill whoever drives the run at this step; False if the step was over before."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        states = {each.name: each.state for each in client.run(run).steps}
+        if states[step] == "done":
+            return False
+        if kill(stack, "ray::BlueprintActor"):
+            return True
+        time.sleep(0.05)
+    raise AssertionError(f"nobody came to drive {step}")
+
+
 def once(client: Client, name: str, steps: int) -> None:
     happened = effects(client, name)
     assert happened["run.step_completed"] == steps
@@ -64,13 +77,14 @@ def test_a_build_whose_driver_is_killed_at_every_step_completes(
     stack: Stack, client: Client
 ) -> None:
     accepted = client.create("A library: members borrow books, each book has an isbn and a title")
-    killed = 0
-    for step in started_steps(client, accepted.run):
-        count = kill(stack, "ray::BlueprintActor")
-        killed += count
-        assert count or step in ("describe", "plan", "retire"), f"nobody drove {step}"
+    killed = {
+        step: kill_the_driver_of(stack, client, accepted.run, step)
+        for step in started_steps(client, accepted.run)
+    }
     run = succeeded(client, accepted.run)
-    assert killed >= 4
+    assert list(killed) == list(STEPS[RunKind.CREATE])
+    # Steps of a few milliseconds are over before anybody can be killed in them.
+    assert {step for step, done in killed.items() if done} >= {"generate", "test", "release"}
     assert sum(step.attempts for step in run.steps) > len(run.steps)
     once(client, accepted.platform.name, len(STEPS[RunKind.CREATE]))
 
