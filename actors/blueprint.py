@@ -10,6 +10,7 @@ import ray
 import structlog
 
 from actors.cluster import find_or_start, tenant_namespace
+from actors.metrics import step_ended
 from actors.workshop import RayWorkshop
 from engine.conductor.driver import RunDriver
 from engine.ledger.work import Lease
@@ -32,7 +33,9 @@ class BlueprintActor:
         self._name = f"blueprint:{platform}"
         self._installation = compose(self._name, pool=4)
         self._queue = work_queue(self._name, pool=1)
-        self._driver = RunDriver(self._installation.dispatcher, self._queue, RayWorkshop())
+        self._driver = RunDriver(
+            self._installation.dispatcher, self._queue, RayWorkshop(), observe=step_ended
+        )
         self._idle = self._leave_when_idle()
 
     async def drive(self, lease: Lease) -> str | None:

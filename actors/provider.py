@@ -6,10 +6,10 @@ import os
 from typing import Any
 
 import ray
-from engine.ai.analyser import Analysis, OfflineAnalyser
-from engine.ai.claude import choose_analyser
 
 from actors.cluster import find_or_start
+from engine.ai.analyser import Analysis, OfflineAnalyser
+from engine.ai.claude import choose_analyser
 from engine.ai.embedding import UniversalSentenceEmbedder
 from engine.conductor.workshop import Described
 

@@ -14,6 +14,7 @@ from actors.background import Background, forever
 from actors.blueprint import blueprint_actor
 from actors.cluster import NAMESPACE, SHARDS, call, find_or_start
 from actors.host import host
+from actors.metrics import drive_ended, runs_running
 from engine.conductor.driver import LEASE_SECONDS
 from engine.conductor.driving import ReadRun, RunDocument
 from engine.conductor.platforms import Instance
@@ -63,7 +64,9 @@ class TenantActor:
 
     async def _turn(self) -> None:
         await self._place_instances()
-        free = self._capacity - await self._queue.running(Run.kind)
+        running = await self._queue.running(Run.kind)
+        runs_running(running)
+        free = self._capacity - running
         if free <= 0:
             return
         for lease in await self._claim(Run.kind, limit=free, per_tenant=self._per_tenant):
@@ -95,6 +98,7 @@ class TenantActor:
                 platform = await self._platform_of(lease)
                 actor = await self._driver_for(lease, platform)
                 state = await call(actor.drive.remote(lease))
+                drive_ended(state)
                 log.info("run driven", platform=platform, state=state)
                 if state is not None:
                     # Without the lease the actor may be driving for whoever has it now.

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from engine.conductor.driving import (
     CompleteStep,
@@ -32,6 +32,9 @@ from engine.ledger.work import Lease, WorkQueue
 LEASE_SECONDS = 15.0
 PROGRESS_EVERY_S = 0.3
 
+Observer = Callable[[str, str, float], None]
+"""Told each step that was tried: its name, `CompleteStep` or what else was recorded, seconds."""
+
 
 class RunDriver:
     """Carries runs forward, one step at a time, each recorded before and after.
@@ -41,10 +44,18 @@ class RunDriver:
     other is tried again with growing pauses up to `MAX_ATTEMPTS`, and then fails the run.
     """
 
-    def __init__(self, dispatcher: Dispatcher, queue: WorkQueue, workshop: Workshop) -> None:
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        queue: WorkQueue,
+        workshop: Workshop,
+        *,
+        observe: Observer | None = None,
+    ) -> None:
         self._dispatcher = dispatcher
         self._queue = queue
         self._workshop = workshop
+        self._observe = observe
 
     async def drive(self, lease: Lease) -> RunState | None:
         """Drive the leased run until it ends or has to wait; its state then.
@@ -97,6 +108,14 @@ class RunDriver:
         return following.attempts > 0
 
     async def _perform(self, lease: Lease, state: RunDocument, step: str) -> RunView:
+        began = time.monotonic()
+        outcome = await self._try(lease, state, step)
+        if self._observe is not None:
+            self._observe(step, type(outcome).__name__, time.monotonic() - began)
+        return await self._record(lease, outcome)
+
+    async def _try(self, lease: Lease, state: RunDocument, step: str) -> RunCommand:
+        """Run the step; what is to be recorded of it."""
         async with self._progress(lease, step) as progress:
             context = StepContext(
                 tenant=lease.tenant,
@@ -109,18 +128,17 @@ class RunDriver:
             ids = {"run": lease.id, "fence": lease.fence, "step": step}
             try:
                 output = await STEP_FUNCTIONS[step](context)
-                outcome: RunCommand = CompleteStep.model_validate({**ids, "output": output})
+                return CompleteStep.model_validate({**ids, "output": output})
             except LeaseLost:
                 raise
             except WebNovaError as error:
                 kind = PostponeStep if _may_pass(error) else FailRun
                 log = await self._keep(lease, _account(error))
-                outcome = kind.model_validate({**ids, "cause": _cause(error), "log": log})
+                return kind.model_validate({**ids, "cause": _cause(error), "log": log})
             except Exception as error:  # noqa: BLE001 - recorded in the run, with its full account
                 log = await self._keep(lease, _account(error))
                 cause = _crash(step, error)
-                outcome = PostponeStep.model_validate({**ids, "cause": cause, "log": log})
-        return await self._record(lease, outcome)
+                return PostponeStep.model_validate({**ids, "cause": cause, "log": log})
 
     @contextlib.asynccontextmanager
     async def _progress(self, lease: Lease, step: str) -> AsyncIterator[Progress]:
