@@ -49,7 +49,15 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     Requirement("S18", "External integration gateway", "planned"),
     Requirement("S19", "AI smart suggestions", "planned"),
     Requirement("S20", "One-click deployment", "planned"),
-    Requirement("S21", "Backend generator", "begun", ("tests/contracts/test_backend_targets.py",)),
+    Requirement(
+        "S21",
+        "Backend generator",
+        "begun",
+        (
+            "tests/contracts/test_backend_targets.py",
+            "tests/integration/test_generated_schemathesis.py",
+        ),
+    ),
     Requirement("S22", "AI copilot", "planned"),
     Requirement(
         "S23", "Testing generator", "begun", ("tests/integration/test_generated_suites.py",)
