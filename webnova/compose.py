@@ -12,10 +12,12 @@ from engine.conductor.catalogue import CATALOGUE, all_handlers
 from engine.conductor.platforms import Instance, Platform
 from engine.conductor.requests import GetInstance, GetPlatform, GetRun
 from engine.conductor.runs import Run
+from engine.forge.versions import BlueprintRecord, GetBlueprint
 from engine.kernel.clock import system_clock
 from engine.kernel.contracts import Caller, Query, View
 from engine.kernel.dispatch import Dispatcher, Handlers, Reader, require
 from engine.kernel.errors import Unavailable
+from engine.trust.tenants import GetTenant, Tenant
 from engine.trust.tokens import Token, authenticate, parse
 from storage.database import Database
 from storage.feed import PostgresFeed
@@ -30,6 +32,8 @@ PREFETCHED: dict[type[Query], Callable[[Any], Sequence[Key]]] = {
     GetPlatform: lambda query: [(Platform.kind, query.name), (Instance.kind, query.name)],
     GetInstance: lambda query: [(Instance.kind, query.platform)],
     GetRun: lambda query: [(Run.kind, query.id)],
+    GetTenant: lambda query: [(Tenant.kind, query.name)],
+    GetBlueprint: lambda query: [(BlueprintRecord.kind, query.platform)],
 }
 """The documents that a query's handler will look for, so that they can be read ahead. A handler
 that looks for others is answered all the same, only more slowly."""
