@@ -45,8 +45,9 @@ def memory(home: Home) -> Counter[str]:
 
 
 async def register(home: Home) -> None:
-    server = EmbeddedPostgres(home.postgres_data, home.secrets)
-    server.start()  # finds the one that runs
+    state = load_state(home.stack_file)
+    assert state is not None
+    server = EmbeddedPostgres(home.postgres_data, home.secrets, port=state.postgres_port)
     urls = role_urls(server.admin_url, home.secrets)
     installation = compose("bench", pool=8, url=urls.app.reveal())
     stamp = int(time.time())
