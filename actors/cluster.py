@@ -16,8 +16,13 @@ from ray.exceptions import RayActorError, RayError
 from engine.kernel.errors import Unavailable
 
 NAMESPACE = "webnova"
+PROVIDER, SANDBOX, HOST = "provider:language", "sandbox:local", "host:local"
 SHARDS = 2
 """How many `TenantActor`s share the tenants. Fixed for the life of an installation."""
+
+
+def shard_name(shard: int) -> str:
+    return f"tenants:{shard}"
 
 
 def tenant_namespace(tenant: str) -> str:

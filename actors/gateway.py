@@ -7,10 +7,7 @@ from typing import Any
 
 import ray
 
-from actors.cluster import SHARDS, call, find
-from actors.host import NAME as HOST
-from actors.provider import NAME as PROVIDER
-from actors.tenant import shard_name
+from actors.cluster import HOST, PROVIDER, SHARDS, call, find, shard_name
 from engine.conductor.hosting import Credentials, credentials
 from engine.kernel.errors import Unavailable
 from webnova.stack.home import Home

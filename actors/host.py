@@ -15,7 +15,7 @@ import ray
 import structlog
 
 from actors.background import Background, forever
-from actors.cluster import find_or_start, node_id
+from actors.cluster import HOST, find_or_start, node_id
 from engine.conductor.driver import LEASE_SECONDS
 from engine.conductor.driving import (
     Blob,
@@ -36,22 +36,21 @@ from webnova.stack.home import Home, Settings
 
 log = structlog.get_logger(__name__)
 
-NAME = "host:local"
 Key = tuple[str, str]
 
 
 class HostActor:
     def __init__(self) -> None:
         configure_logging(Settings.from_environment().log_format)
-        self._installation = compose(NAME, pool=4)
-        self._queue = work_queue(NAME, pool=2)
-        self._background = Background(NAME)
+        self._installation = compose(HOST, pool=4)
+        self._queue = work_queue(HOST, pool=2)
+        self._background = Background(HOST)
         self._wake = asyncio.Event()
         self._leases: dict[Key, Lease] = {}
         self._node = node_id()
         home = Home.at(os.environ["WEBNOVA_HOME"])
         self._host = PlatformHost(home.root, home.secret("platform-key"))
-        self._background.start(forever(NAME, self._tend, pause=LEASE_SECONDS / 4, wake=self._wake))
+        self._background.start(forever(HOST, self._tend, pause=LEASE_SECONDS / 4, wake=self._wake))
 
     async def launch(self, tenant: str, name: str, version: int, bundle: bytes) -> Launched:
         """Start a release beside the one that serves; returns when it is healthy."""
@@ -125,17 +124,17 @@ class HostActor:
         await self._installation.dispatcher.execute(Call(command, _caller(lease), lease.tenant))
 
     def __repr__(self) -> str:
-        return NAME
+        return HOST
 
 
 def _caller(lease: Lease) -> Caller:
-    return Caller(NAME, lease.tenant, frozenset({"run.drive"}))
+    return Caller(HOST, lease.tenant, frozenset({"run.drive"}))
 
 
 def host() -> Any:
     return find_or_start(
         lambda: ray.remote(HostActor),
-        NAME,
+        HOST,
         num_cpus=0,
         max_restarts=-1,
         max_task_retries=2,

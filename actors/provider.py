@@ -7,13 +7,10 @@ from typing import Any
 
 import ray
 
-from actors.cluster import find_or_start
-from engine.ai.analyser import Analysis, OfflineAnalyser
-from engine.ai.claude import choose_analyser
+from actors.cluster import PROVIDER, find_or_start
+from engine.ai.analyser import Analysis, OfflineAnalyser, choose_analyser
 from engine.ai.embedding import UniversalSentenceEmbedder
 from engine.conductor.workshop import Described
-
-NAME = "provider:language"
 
 
 class ProviderActor:
@@ -41,7 +38,7 @@ class ProviderActor:
         return self._offline.embedder.embed(texts)
 
     def __repr__(self) -> str:
-        return NAME
+        return PROVIDER
 
 
 def _described(analysis: Analysis) -> Described:
@@ -59,7 +56,7 @@ def provider() -> Any:
     """The running provider of this installation, started if need be."""
     return find_or_start(
         lambda: ray.remote(ProviderActor),
-        NAME,
+        PROVIDER,
         num_cpus=0,
         max_restarts=-1,
         max_task_retries=2,

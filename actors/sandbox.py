@@ -11,14 +11,12 @@ from typing import Any
 
 import ray
 
-from actors.cluster import find_or_start
+from actors.cluster import SANDBOX, find_or_start
 from engine.conductor.checking import CheckedSuite, check_suite
 from engine.forge.testing import Suite
 from engine.runtime.dependencies import DependencyCache
 from engine.runtime.sandbox import SandboxDriver, choose_driver
 from engine.runtime.workspace import Bundle
-
-NAME = "sandbox:local"
 
 
 class SandboxActor:
@@ -56,13 +54,13 @@ class SandboxActor:
                 )
 
     def __repr__(self) -> str:
-        return NAME
+        return SANDBOX
 
 
 def sandbox() -> Any:
     return find_or_start(
         lambda: ray.remote(SandboxActor),
-        NAME,
+        SANDBOX,
         num_cpus=0,
         max_restarts=-1,
         max_task_retries=2,

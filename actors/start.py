@@ -13,14 +13,11 @@ from typing import Any
 
 import ray
 
-from actors.cluster import SHARDS, call, connect, find
-from actors.host import NAME as HOST
+from actors.cluster import HOST, PROVIDER, SANDBOX, SHARDS, call, connect, find, shard_name
 from actors.host import host
-from actors.provider import NAME as PROVIDER
 from actors.provider import provider
-from actors.sandbox import NAME as SANDBOX
 from actors.sandbox import sandbox
-from actors.tenant import shard_name, tenant_shard
+from actors.tenant import tenant_shard
 from engine.kernel.errors import Unavailable
 from webnova.first_token import ensure_first_token
 

@@ -12,8 +12,7 @@ import structlog
 
 from actors.background import Background, forever
 from actors.blueprint import blueprint_actor
-from actors.cluster import NAMESPACE, SHARDS, call, find_or_start
-from actors.host import host
+from actors.cluster import HOST, NAMESPACE, SHARDS, call, find, find_or_start, shard_name
 from actors.metrics import drive_ended, runs_running
 from engine.conductor.driver import LEASE_SECONDS
 from engine.conductor.driving import ReadRun, RunDocument
@@ -77,7 +76,7 @@ class TenantActor:
     async def _place_instances(self) -> None:
         for lease in await self._claim(Instance.kind, limit=100, per_tenant=10_000):
             try:
-                await call(host().adopt.remote(lease))
+                await call(find(HOST).adopt.remote(lease))
             except Unavailable:
                 await self._queue.release(lease)
                 raise
@@ -140,10 +139,6 @@ class TenantActor:
 def _limit(variable: str, default: int) -> int:
     text = os.environ.get(variable, "")
     return int(text) if text.isdigit() and int(text) > 0 else default
-
-
-def shard_name(shard: int) -> str:
-    return f"tenants:{shard}"
 
 
 def tenant_shard(shard: int) -> Any:

@@ -8,10 +8,7 @@ from typing import Any
 
 import ray
 
-from actors.cluster import call
-from actors.host import host
-from actors.provider import provider
-from actors.sandbox import sandbox
+from actors.cluster import HOST, PROVIDER, SANDBOX, call, find
 from engine.conductor.checking import LOCK, CheckedSuite
 from engine.conductor.workshop import Described, Launched, Progress, TestReport
 from engine.forge.assembly import join, parts, render
@@ -34,7 +31,7 @@ def render_units(blueprint: Blueprint, units: list[Unit]) -> dict[str, dict[str,
 class RayWorkshop:
     async def describe(self, name: str, description: str, progress: Progress) -> Described:
         await progress(0.1, "reading the description")
-        described: Described = await call(provider().describe.remote(name, description))
+        described: Described = await call(find(PROVIDER).describe.remote(name, description))
         return described
 
     async def generate(
@@ -67,7 +64,7 @@ class RayWorkshop:
         files = Bundle.unpack(bundle).files
         if LOCK not in files:
             raise StepFailed("The bundle has no list of locked dependencies.")
-        prepared: dict[str, Any] = await call(sandbox().prepare.remote(files[LOCK]))
+        prepared: dict[str, Any] = await call(find(SANDBOX).prepare.remote(files[LOCK]))
         return prepared
 
     async def test(self, name: str, bundle: bytes, progress: Progress) -> TestReport:
@@ -75,7 +72,7 @@ class RayWorkshop:
         blueprint = Bundle.unpack(bundle).files["blueprint.yaml"]
         wanted = suites(resolve(load(blueprint).blueprint))
         shared = ray.put(bundle)
-        runner = sandbox()
+        runner = find(SANDBOX)
         pending = [call(runner.check.remote(shared, suite)) for suite in wanted]
         checked: list[CheckedSuite] = []
         for result in asyncio.as_completed(pending):
@@ -95,11 +92,11 @@ class RayWorkshop:
         )
 
     async def launch(self, tenant: str, name: str, version: int, bundle: bytes) -> Launched:
-        launched: Launched = await call(host().launch.remote(tenant, name, version, bundle))
+        launched: Launched = await call(find(HOST).launch.remote(tenant, name, version, bundle))
         return launched
 
     async def retire(self, tenant: str, name: str, keep: int) -> None:
-        await call(host().retire.remote(tenant, name, keep))
+        await call(find(HOST).retire.remote(tenant, name, keep))
 
 
 def _groups(units: list[Unit]) -> list[tuple[str, list[Unit]]]:

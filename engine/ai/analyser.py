@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from engine.ai.analysis import Analyser, Analysis, Evidence, Progress
+from engine.ai.analysis import Analyser, AnalyserMaker, Analysis, Evidence, Progress
 from engine.ai.archetypes import Archetype, archetypes
 from engine.ai.embedding import Embedder
 from engine.ai.extraction import read_facts
@@ -24,8 +25,20 @@ from engine.ai.screening import MEND, screen
 from engine.forge.blueprint.checks import errors
 from engine.forge.blueprint.model import Blueprint, IntegrationKind, Sector, Text
 from engine.kernel.errors import NotUnderstood
+from engine.kernel.plugins import Registry
 
-__all__ = ["Analyser", "Analysis", "Evidence", "OfflineAnalyser", "Progress", "screen"]
+__all__ = [
+    "Analyser",
+    "Analysis",
+    "Evidence",
+    "OfflineAnalyser",
+    "Progress",
+    "choose_analyser",
+    "screen",
+]
+
+SERVICES = {"ANTHROPIC_API_KEY": "claude"}
+"""The environment variables that hold a key, and the analyser plugin that each is for."""
 
 ACCEPTED = 0.5
 """A domain with at least this score is taken as meant (see the calibration tests)."""
@@ -294,3 +307,14 @@ def _confidence(reading: _Reading, chosen: list[Match]) -> float:
     others = [match for match in reading.matches if match not in chosen]
     lead = chosen[-1].score - others[0].score if others else chosen[0].score
     return round(min(0.98, max(0.2, 0.8 * chosen[0].score + 0.3 * lead + 0.01 * named)), 2)
+
+
+def choose_analyser(embedder: Embedder, env: Mapping[str, str]) -> Analyser:
+    """The analyser of the first service that `env` has a key for, with the offline one behind it;
+    the offline one alone if there is no key. See `SERVICES`."""
+    offline = OfflineAnalyser(embedder)
+    makers: Registry[AnalyserMaker] = Registry("analysers", AnalyserMaker)  # type: ignore[type-abstract]
+    for variable, name in SERVICES.items():
+        if env.get(variable, "").strip():
+            return makers.get(name).make(offline, env)
+    return offline

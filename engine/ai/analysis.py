@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Literal, Protocol
+from collections.abc import Callable, Mapping
+from typing import Annotated, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -51,3 +51,16 @@ class Analyser(Protocol):
     async def analyse(
         self, description: str, *, name: str | None = None, progress: Progress | None = None
     ) -> Analysis: ...
+
+
+@runtime_checkable
+class AnalyserMaker(Protocol):
+    """A kind of analyser that needs a service: the plugins of `webnova.analysers`.
+
+    A plugin is loaded only when the environment has the variable that it is named after in
+    `engine.ai.analyser.SERVICES`, so that an installation without keys never pays for it.
+    """
+
+    def make(self, offline: Analyser, env: Mapping[str, str]) -> Analyser:
+        """An analyser that asks the service, and `offline` openly whenever that fails."""
+        ...

@@ -19,9 +19,7 @@ from anthropic.types import MessageParam, ToolParam
 from anthropic.types.parsed_message import ParsedMessage
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from engine.ai.analyser import OfflineAnalyser
 from engine.ai.analysis import Analyser, Analysis, Evidence, Progress
-from engine.ai.embedding import Embedder
 from engine.ai.offline import calling
 from engine.ai.screening import MEND, screen
 from engine.forge.blueprint.checks import errors
@@ -214,17 +212,13 @@ class FallbackAnalyser:
         return analysis.model_copy(update={"blueprint": blueprint, "assumptions": assumptions})
 
 
-def choose_analyser(embedder: Embedder, env: Mapping[str, str]) -> Analyser:
-    """Claude with the offline analyser behind it if there is a key in `env`, else offline alone.
+class ClaudeMaker:
+    """`AnalyserMaker` for Claude: reads `ANTHROPIC_API_KEY` and, for the model,
+    `WEBNOVA_CLAUDE_MODEL`."""
 
-    Reads `ANTHROPIC_API_KEY` and, for the model, `WEBNOVA_CLAUDE_MODEL`.
-    """
-    offline = OfflineAnalyser(embedder)
-    key = env.get(KEY_VARIABLE, "").strip()
-    if not key:
-        return offline
-    model = env.get(MODEL_VARIABLE, "").strip() or DEFAULT_MODEL
-    return FallbackAnalyser(ClaudeAnalyser(Secret(key), model), offline)
+    def make(self, offline: Analyser, env: Mapping[str, str]) -> Analyser:
+        model = env.get(MODEL_VARIABLE, "").strip() or DEFAULT_MODEL
+        return FallbackAnalyser(ClaudeAnalyser(Secret(env[KEY_VARIABLE].strip()), model), offline)
 
 
 def _tools() -> list[ToolParam]:

@@ -17,12 +17,11 @@ import pytest
 
 from engine.kernel.errors import InvalidInput
 from engine.runtime.sandbox import (
-    BubblewrapDriver,
     Limits,
-    ProcessDriver,
     SandboxDriver,
     SandboxResult,
     SandboxSpec,
+    drivers,
     python_paths,
 )
 
@@ -33,9 +32,9 @@ MIB = 1 << 20
 Run = Callable[..., Awaitable[SandboxResult]]
 
 
-@pytest.fixture(params=[BubblewrapDriver, ProcessDriver], ids=["bubblewrap", "process"])
+@pytest.fixture(params=drivers(), ids=lambda driver: driver.name)
 async def driver(request: pytest.FixtureRequest) -> SandboxDriver:
-    made: SandboxDriver = request.param()
+    made: SandboxDriver = request.param
     reason = await made.available()
     if reason is not None:
         pytest.skip(reason)

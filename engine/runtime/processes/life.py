@@ -11,14 +11,13 @@ import socket
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 import httpx
 
 from engine.kernel.errors import InvalidInput, StepFailed
 from engine.runtime.processes.log import RotatingLog
 from engine.runtime.processes.spec import LONGEST_SOCKET_PATH, Address, ProcessSpec
-from engine.runtime.sandbox import Limits, SandboxSpec
+from engine.runtime.sandbox import Limits, SandboxDriver, SandboxSpec
 from engine.runtime.sandbox.execution import Started, over_limit
 from engine.runtime.sandbox.scratch import scratch_directory
 
@@ -29,18 +28,6 @@ _LIMITS_EVERY_S = 1.0
 _PORT_ATTEMPTS = 5
 _TAIL_LINES = 40
 _TAKEN = ("address already in use", f"errno {errno.EADDRINUSE}", "eaddrinuse")
-
-
-class Launcher(Protocol):
-    """The part of a sandbox driver that starts a program and leaves it running."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def isolated(self) -> bool: ...
-
-    async def start(self, spec: SandboxSpec) -> Started: ...
 
 
 def socket_directory() -> Path:
@@ -77,7 +64,7 @@ class Life:
 
     @classmethod
     async def begin(
-        cls, launcher: Launcher, spec: ProcessSpec, directory: Path, log: RotatingLog
+        cls, launcher: SandboxDriver, spec: ProcessSpec, directory: Path, log: RotatingLog
     ) -> Life:
         """Start the server and wait for its health.
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from engine.kernel.errors import NotFound, WebNovaError
 from engine.kernel.ids import new_id
-from engine.runtime.processes.life import Launcher, Life, socket_directory
+from engine.runtime.processes.life import Life, socket_directory
 from engine.runtime.processes.log import RotatingLog
 from engine.runtime.processes.spec import Instance, ProcessSpec, RestartPolicy, State
+from engine.runtime.sandbox import SandboxDriver
 from engine.runtime.sandbox.enclosure import bounds
 from engine.runtime.sandbox.scratch import remove_abandoned
 
@@ -44,7 +45,7 @@ class Supervisor:
 
     def __init__(
         self,
-        driver: Launcher,
+        driver: SandboxDriver,
         *,
         policy: RestartPolicy | None = None,
         on_change: OnChange | None = None,

@@ -10,13 +10,12 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from engine.runtime.sandbox import tree
 from engine.runtime.sandbox.spec import (
     Limits,
     OutputSink,
-    SandboxDriver,
     SandboxResult,
     SandboxSpec,
     Verdict,
@@ -67,6 +66,41 @@ class Started(ABC):
     @abstractmethod
     async def end(self) -> None:
         """Kill and reap the whole tree and remove what belongs to this run. Safe to repeat."""
+
+
+@runtime_checkable
+class SandboxDriver(Protocol):
+    """A way to run a program under limits.
+
+    Guarantees of every driver: when `run` returns, raises or is cancelled, no process of the tree
+    is left, and no program survives the death of the calling process. `isolated` says whether the
+    program is also kept from other files, processes and networks of the machine.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def isolated(self) -> bool: ...
+
+    async def available(self) -> str | None:
+        """None when it works on this machine, else why not and how to mend it."""
+        ...
+
+    async def run(self, spec: SandboxSpec, *, on_output: OutputSink | None = None) -> SandboxResult:
+        """Run to the end. `on_output` gets each line (without its newline) as it comes.
+
+        Raises `InvalidInput` if a path of the spec doesn't exist. What the program does, however
+        bad, is a result and never an exception.
+        """
+        ...
+
+    async def start(self, spec: SandboxSpec) -> Started:
+        """Start the program and leave it running; the caller ends it.
+
+        Raises `InvalidInput` if a path of the spec doesn't exist.
+        """
+        ...
 
 
 _endings: set[asyncio.Task[None]] = set()

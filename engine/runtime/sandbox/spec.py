@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -122,30 +122,3 @@ class SandboxResult(BaseModel):
     isolated: bool
     enforced: list[str]
     unenforced: list[str]
-
-
-class SandboxDriver(Protocol):
-    """A way to run a program under limits.
-
-    Guarantees of every driver: when `run` returns, raises or is cancelled, no process of the tree
-    is left, and no program survives the death of the calling process. `isolated` says whether the
-    program is also kept from other files, processes and networks of the machine.
-    """
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def isolated(self) -> bool: ...
-
-    async def available(self) -> str | None:
-        """None when it works on this machine, else why not and how to mend it."""
-        ...
-
-    async def run(self, spec: SandboxSpec, *, on_output: OutputSink | None = None) -> SandboxResult:
-        """Run to the end. `on_output` gets each line (without its newline) as it comes.
-
-        Raises `InvalidInput` if a path of the spec doesn't exist. What the program does, however
-        bad, is a result and never an exception.
-        """
-        ...
