@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
 import time
@@ -103,16 +104,18 @@ class _Exchange:
 
     def _note(self, seconds: float) -> None:
         scope = self._scope
-        # Reads that went well would drown the rest, and writing them down costs a tenth of each.
+        # Reads that went well would drown the rest, and each would cost a tenth more.
         usual = scope["method"] == "GET" and 200 <= self._status < 400
-        write = _log.debug if usual else _log.info
-        write(
-            "request",
-            method=scope["method"],
-            path=scope["path"],
-            status=self._status,
-            ms=round(seconds * 1000, 2),
-        )
+        level = logging.DEBUG if usual else logging.INFO
+        if logging.getLogger(__name__).isEnabledFor(level):
+            _log.log(
+                level,
+                "request",
+                method=scope["method"],
+                path=scope["path"],
+                status=self._status,
+                ms=round(seconds * 1000, 2),
+            )
         # A server may use one context for several requests of a connection.
         unbind_contextvars("tenant")
 

@@ -30,10 +30,11 @@ from engine.kernel.errors import InvalidInput, PreconditionFailed, PreconditionR
 from serve_apps.authentication import Reading, Session, Writing
 from serve_apps.blueprints import read_data, read_text
 from serve_apps.problems import UnsupportedMediaType, documented, invalid_request
+from serve_apps.routes import PREFIX
 from serve_apps.routes.answers import ETAG, answered, message
 from serve_apps.routes.input import PlatformPath, RequestBody, Version
 
-router = APIRouter(tags=["blueprints"])
+router = APIRouter(prefix=PREFIX, tags=["blueprints"])
 READ = documented(401, 403, 404, 422, 503)
 CHECK = documented(401, 403, 404, 413, 422, 503)
 YAML = "application/yaml"

@@ -11,10 +11,11 @@ from engine.kernel.contracts import Recorded, View
 from serve_apps.authentication import Reading
 from serve_apps.events import Event, event_stream, recorded_frames, shown
 from serve_apps.problems import documented
+from serve_apps.routes import PREFIX
 from serve_apps.routes.answers import answered
 from serve_apps.services import services_of
 
-router = APIRouter(prefix="/events", tags=["events"])
+router = APIRouter(prefix=f"{PREFIX}/events", tags=["events"])
 
 PERMISSION = "event.read"
 CURSOR = r"^[0-9]{1,19}-[0-9]{1,18}$"

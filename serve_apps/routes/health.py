@@ -11,11 +11,14 @@ from engine.kernel.contracts import View
 from engine.kernel.dispatch import ROOT_TENANT
 from engine.kernel.errors import Unavailable
 from serve_apps.problems import documented
+from serve_apps.routes import PREFIX
 from serve_apps.services import Services, services_of
 
 PATIENCE_S = 5.0
 
 router = APIRouter(tags=["health"])
+AT_THE_ROOT = "/health"
+"""Where probes look that know nothing of the API's versions."""
 
 
 class Health(View):
@@ -24,7 +27,8 @@ class Health(View):
     version: str
 
 
-@router.get("/health", responses=documented(503))
+@router.get(AT_THE_ROOT, include_in_schema=False)
+@router.get(f"{PREFIX}/health", responses=documented(503))
 async def get_health(request: Request) -> Health:
     """Whether the API and its database work. Needs no token."""
     services = services_of(request)

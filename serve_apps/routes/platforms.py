@@ -24,14 +24,15 @@ from serve_apps.blueprints import content_from
 from serve_apps.events import event_stream, log_frames
 from serve_apps.naming import candidates
 from serve_apps.problems import documented
+from serve_apps.routes import PREFIX
 from serve_apps.routes.answers import answered, location, message
 from serve_apps.routes.input import LARGEST_VERSION, After, Limit, PlatformPath, RequestBody
 from serve_apps.services import Services, services_of
 
-router = APIRouter(prefix="/platforms", tags=["platforms"])
+router = APIRouter(prefix=f"{PREFIX}/platforms", tags=["platforms"])
 READ = documented(401, 403, 404, 422, 503)
 WRITE = documented(401, 403, 404, 409, 413, 422, 429, 503)
-PATH = "/api/v1/platforms"
+PATH = f"{PREFIX}/platforms"
 
 Description = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000)
@@ -279,6 +280,6 @@ def _accepted(
     services.gateway.nudge()
     platform = with_addresses(accepted.platform, session.tenant, services.base_url(request))
     created = request.url.path == PATH
-    target = f"{PATH}/{platform.name}" if created else f"/api/v1/runs/{accepted.run}"
+    target = f"{PATH}/{platform.name}" if created else f"{PREFIX}/runs/{accepted.run}"
     view: BaseModel = PlatformAccepted(platform=platform, run=accepted.run)
     return answered(view, 202, {"location": target})

@@ -18,10 +18,11 @@ from engine.trust.tenants import (
 from engine.trust.tokens import PERMISSIONS, IssueToken, TokenView, draw
 from serve_apps.authentication import Reading, Writing
 from serve_apps.problems import documented
+from serve_apps.routes import PREFIX
 from serve_apps.routes.answers import answered, location, message
 from serve_apps.routes.input import After, Limit, RequestBody, TenantPath
 
-router = APIRouter(prefix="/tenants", tags=["tenants"])
+router = APIRouter(prefix=f"{PREFIX}/tenants", tags=["tenants"])
 READ = documented(401, 403, 404, 422, 503)
 FIRST_LABEL = "first token"
 

@@ -173,7 +173,7 @@ class AsyncClient:
         end = None if timeout is None else time.monotonic() + timeout
         pause = 0.1
         while (found := await self.run(run)).state not in models.ENDED:
-            pause = min(pause * 1.5, 2.0)
+            pause = min(pause * 1.5, 0.5)
             if end is not None and time.monotonic() + pause > end:
                 raise TimeoutError(f"The run {run!r} has not ended after {timeout} seconds.")
             await asyncio.sleep(pause)

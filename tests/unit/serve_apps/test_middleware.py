@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any
 
 import pytest
@@ -73,7 +74,11 @@ async def test_previews_have_no_limit() -> None:
     assert (await wire.through(reader)).status == 204
 
 
-async def test_an_unknown_error_tells_its_trace_and_nothing_else() -> None:
+async def test_an_unknown_error_tells_its_trace_and_nothing_else(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+
     async def broken(scope: Scope, receive: Receive, send: Send) -> None:
         raise RuntimeError("password=hunter2 at /srv/secret.py")
 
@@ -133,7 +138,8 @@ async def test_clients_cannot_set_the_servers_deadlines() -> None:
     assert seen == [{b"x-kept": b"1"}]
 
 
-async def test_the_access_log_names_no_query() -> None:
+async def test_the_access_log_names_no_query(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
     wire = Wire(path="/api/v1/platforms")
     wire.scope["query_string"] = b"token=wn_secret"
     with structlog.testing.capture_logs() as logs:
