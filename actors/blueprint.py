@@ -15,8 +15,10 @@ from actors.workshop import RayWorkshop
 from engine.conductor.driver import RunDriver
 from engine.ledger.work import Lease
 from webnova.compose import compose, work_queue
-from webnova.logging import configure_logging
+from webnova.logging import configure_logging, log_context, trace_id
 from webnova.stack.home import Settings
+
+log = structlog.get_logger(__name__)
 
 IDLE_S = 30.0
 
@@ -34,15 +36,18 @@ class BlueprintActor:
         self._installation = compose(self._name, pool=4)
         self._queue = work_queue(self._name, pool=1)
         self._driver = RunDriver(
-            self._installation.dispatcher, self._queue, RayWorkshop(), observe=step_ended
+            self._installation.dispatcher, self._queue, RayWorkshop(), observe=_note
         )
         self._idle = self._leave_when_idle()
 
-    async def drive(self, lease: Lease) -> str | None:
-        """Drive the leased run; how it stands afterwards, or None if the lease was lost."""
+    async def drive(self, lease: Lease, trace: str) -> str | None:
+        """Drive the leased run; how it stands afterwards, or None if the lease was lost.
+
+        `trace` is the `traceparent` of the request that the run came from.
+        """
         self._idle.cancel()
         try:
-            with structlog.contextvars.bound_contextvars(tenant=lease.tenant, run=lease.id):
+            with log_context(tenant=lease.tenant, run=lease.id, trace=trace_id(trace)):
                 state = await self._driver.drive(lease)
                 return None if state is None else str(state)
         finally:
@@ -62,6 +67,11 @@ class BlueprintActor:
 
     def __repr__(self) -> str:
         return self._name
+
+
+def _note(step: str, outcome: str, seconds: float) -> None:
+    step_ended(step, outcome, seconds)
+    log.info("step ended", step=step, outcome=outcome, seconds=round(seconds, 3))
 
 
 def blueprint_actor(tenant: str, platform: str) -> Any:

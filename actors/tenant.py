@@ -23,7 +23,7 @@ from engine.kernel.dispatch import answer_as
 from engine.kernel.errors import Unavailable
 from engine.ledger.work import Lease
 from webnova.compose import compose, work_queue
-from webnova.logging import configure_logging
+from webnova.logging import configure_logging, log_context, trace_id
 from webnova.stack.home import Settings
 
 log = structlog.get_logger(__name__)
@@ -92,11 +92,13 @@ class TenantActor:
         )
 
     async def _drive(self, lease: Lease) -> None:
-        with structlog.contextvars.bound_contextvars(tenant=lease.tenant, run=lease.id):
+        with log_context(tenant=lease.tenant, run=lease.id):
             try:
-                platform = await self._platform_of(lease)
+                run = await self._run(lease)
+                platform = run.platform
+                structlog.contextvars.bind_contextvars(trace=trace_id(run.trace))
                 actor = await self._driver_for(lease, platform)
-                state = await call(actor.drive.remote(lease))
+                state = await call(actor.drive.remote(lease, run.trace))
                 drive_ended(state)
                 log.info("run driven", platform=platform, state=state)
                 if state is not None:
@@ -126,11 +128,11 @@ class TenantActor:
             await call(actor.close.remote())
         ray.kill(actor)
 
-    async def _platform_of(self, lease: Lease) -> str:
+    async def _run(self, lease: Lease) -> Run:
         caller = Caller(self._name, lease.tenant, frozenset({"run.drive"}))
         query = ReadRun(id=lease.id)
         asked = await self._installation.dispatcher.ask(query, caller, lease.tenant)
-        return answer_as(RunDocument, asked).run.platform
+        return answer_as(RunDocument, asked).run
 
     def __repr__(self) -> str:
         return self._name

@@ -86,6 +86,11 @@ def _clean_text(text: str) -> str:
     return text
 
 
+def trace_id(traceparent: str) -> str | None:
+    """The trace id in a W3C `traceparent`; None for an empty one."""
+    return traceparent.split("-")[1] if traceparent else None
+
+
 @contextlib.contextmanager
 def log_context(
     *, tenant: str | None = None, run: str | None = None, trace: str | None = None

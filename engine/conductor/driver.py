@@ -24,7 +24,7 @@ from engine.conductor.driving import (
 from engine.conductor.runs import ENDED, RunState, RunView, StepState
 from engine.conductor.steps import STEP_FUNCTIONS, StepContext
 from engine.conductor.workshop import Progress, Workshop
-from engine.kernel.contracts import Call, Caller
+from engine.kernel.contracts import Call, Caller, Command
 from engine.kernel.dispatch import Dispatcher, answer_as
 from engine.kernel.errors import LeaseLost, Unavailable, VersionConflict, WebNovaError
 from engine.ledger.work import Lease, WorkQueue
@@ -56,6 +56,7 @@ class RunDriver:
         self._queue = queue
         self._workshop = workshop
         self._observe = observe
+        self._traces: dict[str, str] = {}
 
     async def drive(self, lease: Lease) -> RunState | None:
         """Drive the leased run until it ends or has to wait; its state then.
@@ -77,6 +78,7 @@ class RunDriver:
             raise
         finally:
             watch.cancel()
+            self._traces.pop(lease.id, None)
             with contextlib.suppress(asyncio.CancelledError, WebNovaError):
                 await watch
             with contextlib.suppress(WebNovaError):
@@ -86,6 +88,7 @@ class RunDriver:
         while True:
             state = await self._read(lease)
             run = state.run
+            self._traces[run.id] = run.trace
             if run.state in ENDED:
                 return run.state
             if run.cancel_requested:
@@ -186,12 +189,17 @@ class RunDriver:
         return answer_as(RunDocument, asked)
 
     async def _record(self, lease: Lease, command: RunCommand) -> RunView:
-        call = Call(command, self._caller(lease), lease.tenant)
+        call = self._call(lease, command)
         return answer_as(RunView, await self._dispatcher.execute(call))
 
     async def _keep(self, lease: Lease, account: str) -> str:
-        call = Call(KeepBlob(content=account.encode()), self._caller(lease), lease.tenant)
+        call = self._call(lease, KeepBlob(content=account.encode()))
         return answer_as(Kept, await self._dispatcher.execute(call)).digest
+
+    def _call(self, lease: Lease, command: Command) -> Call:
+        """The command as part of the run, in the trace of whoever asked for it."""
+        trace = self._traces.get(lease.id, "")
+        return Call(command, self._caller(lease), lease.tenant, trace=trace)
 
     @staticmethod
     def _caller(lease: Lease) -> Caller:

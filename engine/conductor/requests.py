@@ -234,6 +234,7 @@ async def _start(
         kind=kind,
         input=input,
         requested_by=call.caller.id,
+        trace=call.trace,
         at=now(),
     )
     await tx.append(Run, id, [requested], expected=0)

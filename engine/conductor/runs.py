@@ -59,6 +59,8 @@ class RunRequested(Event):
     kind: RunKind
     input: dict[str, Any]
     requested_by: str
+    trace: str = ""
+    """The `traceparent` of the request; everything that the run records carries it."""
     at: datetime
 
 
@@ -148,6 +150,7 @@ class Run(Document):
     steps: list[Step]
     input: dict[str, Any]
     requested_by: str
+    trace: str = ""
     requested_at: datetime
     ended_at: datetime | None = None
     retry_at: datetime = EPOCH
@@ -176,6 +179,7 @@ class Run(Document):
                 steps=[Step(name=name) for name in STEPS[event.kind]],
                 input=event.input,
                 requested_by=event.requested_by,
+                trace=event.trace,
                 requested_at=event.at,
             )
         assert state is not None

@@ -31,7 +31,7 @@ class StepContext:
         return self.state.run.platform
 
     async def keep(self, content: bytes) -> str:
-        call = Call(KeepBlob(content=content), self.caller, self.tenant)
+        call = Call(KeepBlob(content=content), self.caller, self.tenant, trace=self.state.run.trace)
         return answer_as(Kept, await self.dispatcher.execute(call)).digest
 
     async def fetch(self, digest: str) -> bytes:

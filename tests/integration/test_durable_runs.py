@@ -20,6 +20,7 @@ from engine.conductor.requests import (
 )
 from engine.conductor.runs import MAX_ATTEMPTS, STEPS, Run, RunKind, RunState
 from engine.conductor.workshop import Described, Launched, Progress, TestReport
+from engine.kernel.contracts import Call
 from engine.kernel.errors import Conflict, LeaseLost, StepFailed, Unavailable
 from engine.ledger.work import Lease
 from storage.work import PostgresWorkQueue
@@ -192,6 +193,19 @@ async def _swallow(driver: RunDriver, lease: Lease) -> None:
     driver._record = record  # type: ignore[method-assign]
     with pytest.raises(Death):
         await driver.drive(lease)
+
+
+async def test_everything_that_a_run_records_is_in_the_trace_of_its_request(
+    installation: Installation, queue: PostgresWorkQueue, tenant: str
+) -> None:
+    trace = f"00-{'ab' * 16}-{'cd' * 8}-01"
+    wish = Call(CreatePlatform(name="shop", description="d"), owner(tenant), tenant, trace=trace)
+    await installation.dispatcher.execute(wish)
+    driver = RunDriver(installation.dispatcher, queue, ScriptedWorkshop())
+    assert await driver.drive(await claim(queue, tenant)) == "succeeded"
+    events = await installation.feed.read(tenant, after=None)
+    assert len(events) > 20
+    assert {event.metadata["trace"] for event in events} == {trace}
 
 
 async def test_a_passing_fault_is_retried_with_pauses(

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -176,3 +177,58 @@ def test_many_platforms_are_built_as_a_python_job(stack: Stack) -> None:
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "2" in done.stdout
+
+
+def test_a_request_is_followed_through_the_logs_by_its_trace(
+    client: Client, stack: Stack, name: str
+) -> None:
+    trace_id = "5ca1ab1e" * 4
+    token = stack.home.first_token_file.read_text(encoding="utf-8").strip()
+    answer = httpx.post(
+        f"{stack.status().url}/api/v1/platforms",
+        json={"blueprint": small(name)},
+        headers={
+            "Authorization": f"Bearer {token}",
+            "traceparent": f"00-{trace_id}-{'cd' * 8}-01",
+        },
+    )
+    assert answer.status_code == 202
+    run = answer.json()["run"]
+    succeeded(client, run)
+    logs = "".join(
+        path.read_text(errors="replace")
+        for path in (stack.home.root / "ray" / "sessions" / "session_latest" / "logs").rglob(
+            "*.err"
+        )
+    )
+    assert token not in logs
+    # The test's own stack writes readable lines: the fields stand at their end.
+    lines = [line for line in logs.splitlines() if trace_id in line]
+    steps = [line for line in lines if "step ended" in line]
+    assert len(steps) == 6 and all(run in line and "tenant=root" in line for line in steps)
+    assert any("run driven" in line and run in line for line in lines)
+    assert any("POST" in line and "/api/v1/platforms" in line for line in lines)
+
+
+def test_what_the_executor_counts_is_at_rays_metrics_endpoint(
+    client: Client, stack: Stack, name: str
+) -> None:
+    succeeded(client, client.create(blueprint=small(name)).run)
+    wanted = ("ray_webnova_step_seconds_count{", 'state="succeeded"', "ray_webnova_runs_running{")
+    found = ""
+    for _ in range(90):
+        found = _metrics(stack)
+        if all(each in found for each in wanted):
+            break
+        time.sleep(0.5)
+    assert all(each in found for each in wanted)
+    ours = [line for line in found.splitlines() if line.startswith("ray_webnova_")]
+    assert not any(name in line for line in ours), "the number of platforms has no bound"
+
+
+def _metrics(stack: Stack) -> str:
+    """What every target that Ray names to Prometheus answers."""
+    sessions = stack.home.root / "ray" / "sessions" / "session_latest"
+    listed = json.loads((sessions / "prom_metrics_service_discovery.json").read_text())
+    targets = [target for group in listed for target in group["targets"]]
+    return "".join(httpx.get(f"http://{target}/metrics").text for target in targets)
