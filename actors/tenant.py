@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from collections import Counter
 from typing import Any
 
 import ray
@@ -14,13 +15,13 @@ from actors.background import Background, forever
 from actors.blueprint import blueprint_actor
 from actors.cluster import HOST, NAMESPACE, SHARDS, call, find, find_or_start, shard_name
 from actors.metrics import drive_ended, runs_running
-from engine.conductor.driver import LEASE_SECONDS
-from engine.conductor.driving import ReadRun, RunDocument
+from engine.conductor.driver import LEASE_SECONDS, crash
+from engine.conductor.driving import ReadRun, RecordDriverCrash, RunDocument
 from engine.conductor.platforms import Instance
 from engine.conductor.runs import Run
-from engine.kernel.contracts import Caller
+from engine.kernel.contracts import Call, Caller
 from engine.kernel.dispatch import answer_as
-from engine.kernel.errors import Unavailable
+from engine.kernel.errors import LeaseLost, Unavailable
 from engine.ledger.work import Lease
 from webnova.compose import compose, work_queue
 from webnova.logging import configure_logging, log_context, trace_id
@@ -30,6 +31,7 @@ log = structlog.get_logger(__name__)
 
 PAUSE_S = 1.0
 """Between two looks at the queue when nobody nudges."""
+LONGEST_REST_S = 30.0
 
 
 class TenantActor:
@@ -49,6 +51,7 @@ class TenantActor:
         self._background = Background(self._name)
         self._wake = asyncio.Event()
         self._driving: set[asyncio.Task[None]] = set()
+        self._losses: Counter[str] = Counter()
         cpus = int(ray.cluster_resources().get("CPU", 1))
         self._capacity = _limit("WEBNOVA_MAX_RUNS", 2 * cpus)
         self._per_tenant = _limit("WEBNOVA_MAX_RUNS_PER_TENANT", max(1, self._capacity * 3 // 4))
@@ -104,12 +107,31 @@ class TenantActor:
                 if state is not None:
                     # Without the lease the actor may be driving for whoever has it now.
                     await self._dismiss(actor)
-            except Exception as error:  # noqa: BLE001 - logged; another driver goes on
-                log.warning("driver lost", error=type(error).__name__)
+            except Unavailable as error:
+                log.warning("driver lost", error=error.detail)
                 # If it still lives after all, its fencing token is old as soon as another claims.
                 with contextlib.suppress(Unavailable):
+                    await self._queue.release(lease, rest=self._rest(lease))
+            except Exception as error:
+                log.exception("driver crashed")
+                with contextlib.suppress(LeaseLost, Unavailable):
+                    await self._note_crash(lease, error)
                     await self._queue.release(lease)
+            else:
+                self._losses.pop(lease.id, None)
             self._wake.set()
+
+    def _rest(self, lease: Lease) -> float:
+        """Seconds until the run is tried again: none after its first lost driver, then more."""
+        before = self._losses[lease.id]
+        self._losses[lease.id] += 1
+        return min(LONGEST_REST_S, 2.0 ** (before - 1)) if before else 0.0
+
+    async def _note_crash(self, lease: Lease, error: Exception) -> None:
+        command = RecordDriverCrash(run=lease.id, fence=lease.fence, cause=crash(error))
+        await self._installation.dispatcher.execute(
+            Call(command, self._caller(lease), lease.tenant)
+        )
 
     async def _driver_for(self, lease: Lease, platform: str) -> Any:
         """The platform's driver, ready. The lease is kept alive while its process starts."""
@@ -129,10 +151,12 @@ class TenantActor:
         ray.kill(actor)
 
     async def _run(self, lease: Lease) -> Run:
-        caller = Caller(self._name, lease.tenant, frozenset({"run.drive"}))
         query = ReadRun(id=lease.id)
-        asked = await self._installation.dispatcher.ask(query, caller, lease.tenant)
+        asked = await self._installation.dispatcher.ask(query, self._caller(lease), lease.tenant)
         return answer_as(RunDocument, asked).run
+
+    def _caller(self, lease: Lease) -> Caller:
+        return Caller(self._name, lease.tenant, frozenset({"run.drive"}))
 
     def __repr__(self) -> str:
         return self._name

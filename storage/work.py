@@ -18,7 +18,7 @@ CLAIM = text(
     """
     WITH busy AS (
         SELECT tenant_id, count(*) AS running FROM work
-        WHERE kind = :kind AND leased_until > now() GROUP BY tenant_id
+        WHERE kind = :kind AND leased_until > now() AND owner IS NOT NULL GROUP BY tenant_id
     ), ranked AS (
         SELECT w.tenant_id, w.kind, w.id, w.due_at,
                row_number() OVER (
@@ -45,8 +45,14 @@ CLAIM = text(
 )
 KEY = "tenant_id = :tenant AND kind = :kind AND id = :id AND fence = :fence"
 RENEW = text(f"UPDATE work SET leased_until = now() + make_interval(secs => :seconds) WHERE {KEY}")
-RELEASE = text(f"UPDATE work SET leased_until = NULL, owner = NULL WHERE {KEY}")
-COUNT = text("SELECT count(*) FROM work WHERE kind = :kind AND leased_until > now()")
+# An item that nobody owns but whose lease runs on is at rest until then.
+RELEASE = text(
+    "UPDATE work SET leased_until = now() + make_interval(secs => :seconds), owner = NULL"
+    f" WHERE {KEY}"
+)
+COUNT = text(
+    "SELECT count(*) FROM work WHERE kind = :kind AND leased_until > now() AND owner IS NOT NULL"
+)
 
 
 def _values(lease: Lease) -> dict[str, object]:
@@ -92,9 +98,9 @@ class PostgresWorkQueue:
             values = {**_values(lease), "seconds": seconds}
             return bool((await connection.execute(RENEW, values)).rowcount)
 
-    async def release(self, lease: Lease) -> None:
+    async def release(self, lease: Lease, *, rest: float = 0.0) -> None:
         async with self._database.transaction() as connection:
-            await connection.execute(RELEASE, _values(lease))
+            await connection.execute(RELEASE, {**_values(lease), "seconds": rest})
 
     async def running(self, kind: str) -> int:
         """How many items of the kind are under a live lease, in all tenants."""

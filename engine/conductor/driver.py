@@ -140,7 +140,7 @@ class RunDriver:
                 return kind.model_validate({**ids, "cause": _cause(error), "log": log})
             except Exception as error:  # noqa: BLE001 - recorded in the run, with its full account
                 log = await self._keep(lease, _account(error))
-                cause = _crash(step, error)
+                cause = crash(error, f"Step {step!r}")
                 return PostponeStep.model_validate({**ids, "cause": cause, "log": log})
 
     @contextlib.asynccontextmanager
@@ -227,11 +227,12 @@ def _cause(error: WebNovaError) -> dict[str, object]:
     return {name: value for name, value in error.problem().items() if name != "log"}
 
 
-def _crash(step: str, error: Exception) -> dict[str, object]:
+def crash(error: Exception, what: str = "The driver of the run") -> dict[str, object]:
+    """An error that nobody foresaw as the problem of a run; the log has the whole account."""
     return {
         "type": "urn:webnova:problem:step_crashed",
         "title": "A step crashed",
         "status": 500,
         "code": "step_crashed",
-        "detail": f"Step {step!r} stopped with {type(error).__name__}; the log has the account.",
+        "detail": f"{what} stopped with {type(error).__name__}; the log has the account.",
     }

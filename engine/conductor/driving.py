@@ -23,6 +23,7 @@ from engine.conductor.platforms import (
 )
 from engine.conductor.requests import end_run_of
 from engine.conductor.runs import (
+    ENDED,
     MAX_ATTEMPTS,
     Run,
     RunCancelled,
@@ -106,6 +107,19 @@ class FailRun(RunCommand):
     step: str
     cause: dict[str, Any]
     log: str | None = None
+
+
+class RecordDriverCrash(RunCommand):
+    """The driver itself failed, outside any step. It counts as a try of the step that is next, so
+    that a run that no driver can carry ends as failed instead of being tried for ever."""
+
+    emits: ClassVar[tuple[type[Event], ...]] = (
+        StepStarted,
+        StepPostponed,
+        RunFailed,
+        PlatformRunEnded,
+    )
+    cause: dict[str, Any]
 
 
 class ConfirmCancel(RunCommand):
@@ -227,9 +241,24 @@ async def postpone_step(command: PostponeStep, tx: Transaction, call: Call) -> R
     if step.attempts >= MAX_ATTEMPTS:
         failed = RunFailed(step=command.step, cause=command.cause, log=command.log, at=now())
         return await _fail(tx, found, failed)
-    retry_at = now() + timedelta(seconds=min(60.0, 2.0 ** (step.attempts - 1)))
-    event = StepPostponed(step=command.step, cause=command.cause, retry_at=retry_at)
+    event = _postponed(step.name, step.attempts, command.cause)
     return view((await tx.append(Run, found.id, [event], expected=found.version)).document)
+
+
+@handlers.command(RecordDriverCrash, RunView)
+async def record_driver_crash(command: RecordDriverCrash, tx: Transaction, call: Call) -> RunView:
+    found = await _held(tx, command)
+    step = found.document.next_step()
+    if found.document.state in ENDED or step is None:
+        return view(found.document)
+    tries = step.attempts + 1
+    events: list[Event] = [StepStarted(step=step.name, attempt=tries, at=now())]
+    if tries < MAX_ATTEMPTS:
+        events.append(_postponed(step.name, tries, command.cause))
+    stored = await tx.append(Run, found.id, events, expected=found.version)
+    if tries < MAX_ATTEMPTS:
+        return view(stored.document)
+    return await _fail(tx, stored, RunFailed(step=step.name, cause=command.cause, at=now()))
 
 
 @handlers.command(FailRun, RunView)
@@ -311,6 +340,11 @@ async def _fail(tx: Transaction, found: Versioned[Run], failed: RunFailed) -> Ru
     stored = await tx.append(Run, found.id, [failed], expected=found.version)
     await end_run_of(tx, found.document, "failed")
     return view(stored.document)
+
+
+def _postponed(step: str, tries: int, cause: dict[str, Any]) -> StepPostponed:
+    retry_at = now() + timedelta(seconds=min(60.0, 2.0 ** (tries - 1)))
+    return StepPostponed(step=step, cause=cause, retry_at=retry_at)
 
 
 async def _note_launch(tx: Transaction, run: Run) -> None:

@@ -28,6 +28,6 @@ class WorkQueue(Protocol):
         """Extend the lease; False when it has passed to another or the work is done."""
         ...
 
-    async def release(self, lease: Lease) -> None:
-        """Give the lease back, so that the item can be claimed as soon as it is due."""
+    async def release(self, lease: Lease, *, rest: float = 0.0) -> None:
+        """Give the lease back: the item can be claimed once it is due, after `rest` seconds."""
         ...

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from engine.conductor.driver import RunDriver
-from engine.conductor.driving import CompleteStep, StartStep
+from engine.conductor.driver import RunDriver, crash
+from engine.conductor.driving import CompleteStep, RecordDriverCrash, StartStep
 from engine.conductor.platforms import Instance, Platform
 from engine.conductor.requests import (
     BuildPlatform,
@@ -208,6 +208,47 @@ async def test_everything_that_a_run_records_is_in_the_trace_of_its_request(
     assert {event.metadata["trace"] for event in events} == {trace}
 
 
+async def test_a_run_that_no_driver_can_carry_ends_as_failed(
+    installation: Installation, queue: PostgresWorkQueue, tenant: str
+) -> None:
+    accepted = await execute(installation, tenant, CreatePlatform(name="shop", description="d"))
+    for number in range(1, MAX_ATTEMPTS + 1):
+        lease = await claim_when_due(queue, tenant)
+        cause = crash(TypeError("drive() takes one argument"))
+        noted = RecordDriverCrash(run=lease.id, fence=lease.fence, cause=cause)
+        run = await execute(installation, tenant, noted)
+        await queue.release(lease)
+        assert (run.state is RunState.FAILED) is (number == MAX_ATTEMPTS)
+    run = await state_of(installation, tenant, accepted.run)
+    assert "TypeError" in run.cause["detail"]
+    # The platform is free for the next run.
+    again = await execute(installation, tenant, BuildPlatform(name="shop", blueprint=BLUEPRINT))
+    driver = RunDriver(installation.dispatcher, queue, ScriptedWorkshop())
+    assert await driver.drive(await claim_when_due(queue, tenant)) == "succeeded"
+    assert (await state_of(installation, tenant, again.run)).state is RunState.SUCCEEDED
+
+
+async def test_a_released_run_may_rest_before_it_is_claimed_again(
+    installation: Installation, queue: PostgresWorkQueue, tenant: str
+) -> None:
+    await execute(installation, tenant, CreatePlatform(name="shop", description="d"))
+    first = await claim(queue, tenant)
+    await queue.release(first, rest=0.6)
+    with pytest.raises(NothingDue):
+        await claim(queue, tenant)
+    second = await claim_when_due(queue, tenant)
+    assert second.fence > first.fence
+
+
+async def claim_when_due(queue: PostgresWorkQueue, tenant: str) -> Lease:
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                return await claim(queue, tenant)
+            except NothingDue:
+                await asyncio.sleep(0.1)
+
+
 async def test_a_passing_fault_is_retried_with_pauses(
     installation: Installation, queue: PostgresWorkQueue, tenant: str
 ) -> None:
@@ -215,14 +256,7 @@ async def test_a_passing_fault_is_retried_with_pauses(
     workshop = ScriptedWorkshop({"generate": [Unavailable("no node"), OSError("disk")]})
     driver = RunDriver(installation.dispatcher, queue, workshop)
     for expected in ("running", "running", "succeeded"):
-        async with asyncio.timeout(20):
-            lease = None
-            while lease is None:
-                try:
-                    lease = await claim(queue, tenant)
-                except NothingDue:
-                    await asyncio.sleep(0.1)
-        assert await driver.drive(lease) == expected
+        assert await driver.drive(await claim_when_due(queue, tenant)) == expected
     run = await state_of(installation, tenant, accepted.run)
     assert next(step for step in run.steps if step.name == "generate").attempts == 3
     assert workshop.calls["describe"] == 1
