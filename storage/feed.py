@@ -10,7 +10,9 @@ behind the cursor any more. The price is that one long transaction holds readers
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -82,6 +84,7 @@ class PostgresFeed:
     ) -> AsyncIterator[Recorded | None]:
         self._listeners += 1
         self._ensure_pulse()
+        told = time.monotonic()
         try:
             while True:
                 seen = self._snapshot
@@ -89,19 +92,23 @@ class PostgresFeed:
                 for event in events:
                     yield event
                     after = event.cursor
-                if not events and not await self._wait(seen):
+                    told = time.monotonic()
+                # Others' transactions end the wait too, however seldom one is of interest here.
+                quiet = time.monotonic() - told
+                if not events and quiet < self._heartbeat:
+                    await self._wait(seen, self._heartbeat - quiet)
+                elif not events:
                     yield None
+                    told = time.monotonic()
         finally:
             self._listeners -= 1
 
-    async def _wait(self, seen: str) -> bool:
+    async def _wait(self, seen: str, seconds: float) -> None:
+        """Until some transaction has ended since the snapshot `seen`, but not longer."""
         self._ensure_pulse()
-        try:
-            async with asyncio.timeout(self._heartbeat), self._changed:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds), self._changed:
                 await self._changed.wait_for(lambda: self._snapshot != seen)
-        except TimeoutError:
-            return False
-        return True
 
     def _ensure_pulse(self) -> None:
         if self._pulse is None or self._pulse.done():

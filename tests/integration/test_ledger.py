@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import asyncpg
 import pytest
+from sqlalchemy import text
 
 from engine.conductor.platforms import Platform, PlatformRequested
 from engine.conductor.requests import CreatePlatform, GetPlatform
@@ -21,6 +22,7 @@ from engine.kernel.errors import (
 )
 from engine.trust.tenants import CreateTenant
 from engine.trust.tokens import IssueToken, RevokeToken, draw
+from storage.feed import PostgresFeed
 from tests.conftest import TestDatabase
 from tests.integration.conftest import execute, owner
 from webnova.compose import Installation
@@ -220,6 +222,26 @@ async def test_no_side_door_shows_another_tenants_rows(
                 await connection.execute(forbidden)
     finally:
         await connection.close()
+
+
+async def test_a_quiet_stream_shows_signs_of_life_on_a_busy_database(
+    installation: Installation, tenant: str
+) -> None:
+    feed = PostgresFeed(installation.database, interval=0.01, heartbeat=0.3)
+
+    async def others_work() -> None:
+        while True:
+            async with installation.database.transaction() as connection:
+                await connection.execute(text("SELECT pg_current_xact_id()"))
+
+    busy = asyncio.create_task(others_work())
+    try:
+        async with asyncio.timeout(20):
+            stream = feed.subscribe(tenant, after=None)
+            assert [await anext(stream) for _ in range(3)] == [None, None, None]
+            await stream.aclose()  # type: ignore[attr-defined]
+    finally:
+        busy.cancel()
 
 
 async def test_the_executor_sees_keys_of_work_and_nothing_else(postgres: TestDatabase) -> None:

@@ -107,14 +107,14 @@ def summary(step: str, output: Any) -> str:
         return ""
     match step:
         case "describe":
-            archetypes = ", ".join(map(str, output.get("archetypes") or []))
+            nearest = str((output.get("archetypes") or ["something new"])[0])
             sure = output.get("confidence")
-            known = (
-                f"{archetypes}, {sure:.0%} sure" if isinstance(sure, int | float) else archetypes
-            )
+            known = f"{nearest}, {sure:.0%} sure" if isinstance(sure, int | float) else nearest
             return f"{known} ({output.get('analyser', '')})"
         case "plan":
             return f"{output.get('entities')} entities, {output.get('roles')} roles"
+        case "prepare":
+            return "made anew" if output.get("created") else "from the cache"
         case "generate":
             return f"{int(output.get('bytes', 0)) / 1024:.0f} kB packed"
         case "test":
@@ -188,6 +188,7 @@ class StepBoard:
 
 def _progress(output: Output) -> Progress:
     from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+    from rich.table import Column
     from rich.text import Text
 
     class Took(ProgressColumn):
@@ -198,11 +199,15 @@ def _progress(output: Output) -> Progress:
             shown = took if took is not None else task.elapsed
             return Text(seconds(shown).rjust(9), style="cyan")
 
+    # On a narrow terminal only what a step tells is cut short: never its name or its time.
+    whole = Column(no_wrap=True, min_width=max(map(len, LABELS.values())) + 2)
+    message = Column(no_wrap=True, overflow="ellipsis", ratio=1)
     return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=24),
-        Took(),
-        TextColumn("{task.fields[message]}", style="dim", markup=False),
+        TextColumn("{task.description}", markup=False, table_column=whole),
+        BarColumn(bar_width=max(6, min(24, output.console.width - 76))),
+        Took(table_column=Column(no_wrap=True, min_width=9)),
+        TextColumn("{task.fields[message]}", style="dim", markup=False, table_column=message),
+        expand=True,
         console=output.console,
         transient=False,
     )

@@ -140,7 +140,7 @@ class Life:
             done, _ = await asyncio.wait([self._exited], timeout=pause)
             if done:
                 return f"It ended with exit code {self._started.exit_code()}."
-            if breach := over_limit(self._started.usage(), self._limits):
+            if breach := over_limit(self._started.usage(self._limits), self._limits):
                 return breach.reason
             if time.monotonic() - checked >= check_every_s:
                 unhealthy = 0 if await self.is_healthy() else unhealthy + 1

@@ -46,8 +46,9 @@ class Started(ABC):
     process: asyncio.subprocess.Process
     root: int
 
-    def usage(self, *, most: int = 100_000) -> tree.TreeUsage:
-        return tree.usage(self.root, most=most)
+    def usage(self, limits: Limits) -> tree.TreeUsage:
+        """What the program uses; exact in memory only where it is near its limit."""
+        return tree.usage(self.root, most=limits.processes, plenty=limits.memory_bytes)
 
     def signal_program(self, number: signal.Signals) -> None:
         """Signal the program itself; what it started is its own to stop."""
@@ -233,7 +234,7 @@ def over_limit(used: tree.TreeUsage, limits: Limits) -> Breach | None:
 async def _watch(started: Started, limits: Limits, began: float) -> Breach:
     while True:
         # Past the limit it is known for a fork bomb; counting on would only lose time.
-        if breach := over_limit(started.usage(most=limits.processes), limits):
+        if breach := over_limit(started.usage(limits), limits):
             return breach
         if limits.wall_s is not None and time.monotonic() - began > limits.wall_s:
             return Breach("time_limit", f"It ran longer than {limits.wall_s:g} s.")

@@ -13,6 +13,7 @@ from pathlib import Path
 _PROC = Path("/proc")
 _NICENESS = 5
 _TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class TreeUsage:
     """Consumption of a process and all its descendants at one moment.
 
     `tasks` counts processes and threads, `cpu_s` includes children that have ended and were waited
-    for, `memory_bytes` is the proportional set size (shared pages are counted once).
+    for. `memory_bytes` is the proportional set size (shared pages are counted once), or the larger
+    resident set size where that is within what was called plenty.
     """
 
     pids: tuple[int, ...]
@@ -85,17 +87,24 @@ def _memory(pid: int) -> int:
     return (_field_kib(text, b"\nRssAnon:") + _field_kib(text, b"\nRssShmem:")) * 1024
 
 
-def usage(pid: int, *, most: int = 100_000) -> TreeUsage:
-    """Consumption below `pid`, without `pid` itself. Past `most` tasks their memory is not read."""
+def usage(pid: int, *, most: int = 100_000, plenty: int = 0) -> TreeUsage:
+    """Consumption below `pid`, without `pid` itself. Past `most` tasks their memory is not read.
+
+    The kernel walks all pages of a process to tell its proportional set. Nobody needs that while
+    the resident sets, which are never smaller, stay within `plenty` bytes together.
+    """
     pids = descendants(pid, most=most)
-    tasks, ticks, memory_bytes = 0, 0, 0
+    tasks, ticks, resident, memory_bytes = 0, 0, 0, 0
     for one in pids:
         if fields := _stat(one):
             tasks += int(fields[17])
             ticks += sum(int(value) for value in fields[11:15])
+            resident += int(fields[21]) * _PAGE_BYTES
     if fields := _stat(pid):
         ticks += sum(int(value) for value in fields[13:15])
-    if tasks <= most:
+    if resident <= plenty:
+        memory_bytes = resident
+    elif tasks <= most:
         memory_bytes = sum(_memory(one) for one in pids)
     return TreeUsage(tuple(pids), tasks, ticks / _TICKS, memory_bytes)
 
