@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from engine.kernel.errors import Unavailable
+from storage.connections import unavailable
 
 SET_TENANT = text("SELECT set_config('webnova.tenant', :tenant, true)")
 
@@ -54,19 +54,12 @@ class Database:
                     await connection.execute(SET_TENANT, {"tenant": tenant})
                 yield connection
         except (OperationalError, InterfaceError, PoolTimeout, OSError, TimeoutError) as error:
-            raise _unavailable() from error
+            raise unavailable() from error
         except DBAPIError as error:
             # Without a statement it was the connecting that failed, as while a server starts.
             if error.connection_invalidated or error.statement is None:
-                raise _unavailable() from error
+                raise unavailable() from error
             raise
 
     async def close(self) -> None:
         await self.engine.dispose()
-
-
-def _unavailable() -> Unavailable:
-    return Unavailable(
-        "The database does not answer.",
-        mend="Try again shortly; `webnova status` shows whether it is running.",
-    )

@@ -6,14 +6,11 @@ each document and commit. Here one statement, which is a transaction of its own,
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-import asyncpg
-
 from engine.kernel.contracts import Document, Recorded, Versioned
-from engine.kernel.errors import Unavailable
+from storage.connections import LOST, Connections, unavailable
 
 D = TypeVar("D", bound=Document)
 Key = tuple[str, str]
@@ -28,18 +25,10 @@ FROM (SELECT set_config('webnova.tenant', $1, true) AS tenant OFFSET 0) s
 CROSS JOIN unnest($2::text[], $3::text[]) AS wanted (kind, id)
 CROSS JOIN LATERAL (
     SELECT kind, id, version, data::text AS data FROM webnova.documents
-    WHERE tenant_id = s.tenant AND kind = wanted.kind AND id = wanted.id OFFSET 0
+    WHERE tenant_id = s.tenant AND kind = wanted.kind AND id = wanted.id AND data IS NOT NULL
+    OFFSET 0
 ) d
 """
-LOST = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.InterfaceError,
-)
 
 
 class NotPrefetched(Exception):
@@ -86,22 +75,12 @@ class PrefetchedReader:
 
 
 class Glances:
-    """A few connections that are never inside a transaction between two statements.
-
-    They hold no state, so they need none of what a general pool does at every turn. Belongs to the
-    event loop that first uses it.
-    """
+    """Documents of one tenant, each call one statement. Belongs to the loop that first uses it."""
 
     def __init__(self, url: str, *, size: int = 4, name: str = "webnova") -> None:
-        self._url = url
-        self._settings = {
-            "application_name": name,
-            "search_path": "webnova",
-            # There is one statement, and planning it anew takes longer than running it.
-            "plan_cache_mode": "force_generic_plan",
-        }
-        self._idle: list[asyncpg.Connection] = []
-        self._room = asyncio.Semaphore(size)
+        # There is one statement, and planning it anew takes longer than running it.
+        once = {"plan_cache_mode": "force_generic_plan"}
+        self._connections = Connections(url, size=size, name=name, settings=once)
 
     async def read(self, tenant: str, wanted: Sequence[Key]) -> PrefetchedReader:
         """The wanted documents as of one instant; `Unavailable` if the database can't be asked."""
@@ -113,33 +92,16 @@ class Glances:
             try:
                 rows = await self._fetch(tenant, wanted)
             except LOST as error:
-                raise Unavailable(
-                    "The database does not answer.",
-                    mend="Try again shortly; `webnova status` shows whether it is running.",
-                ) from error
+                raise unavailable() from error
         found = {(row["kind"], row["id"]): (row["version"], row["data"]) for row in rows}
         return PrefetchedReader(tenant, wanted, found)
 
     async def _fetch(self, tenant: str, wanted: Sequence[Key]) -> list[Any]:
         kinds = [kind for kind, _ in wanted]
         ids = [id for _, id in wanted]
-        async with self._room:
-            connection = self._idle.pop() if self._idle else await self._connect()
-            try:
-                rows: list[Any] = await connection.fetch(GLANCE, tenant, kinds, ids)
-            except BaseException:
-                # Also when the caller left in between: an answer may still be on its way.
-                connection.terminate()
-                raise
-            self._idle.append(connection)
+        async with self._connections.borrow() as connection:
+            rows: list[Any] = await connection.fetch(GLANCE, tenant, kinds, ids)
             return rows
 
-    async def _connect(self) -> asyncpg.Connection:
-        return await asyncpg.connect(
-            self._url, timeout=10, command_timeout=30, server_settings=self._settings
-        )
-
     async def close(self) -> None:
-        """Close what is idle; what is in use goes on."""
-        while self._idle:
-            self._idle.pop().terminate()
+        await self._connections.close()

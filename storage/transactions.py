@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from sqlalchemy import Row, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.kernel.clock import Clock, system_clock
@@ -24,7 +25,9 @@ from engine.kernel.contracts import (
 )
 from engine.kernel.errors import IdempotencyConflict, LeaseLost, NotFound, VersionConflict
 from engine.kernel.ids import uuid7
+from engine.ledger.streams import Origin, encoded
 from storage.database import Database
+from storage.streams import CONFLICT
 
 D = TypeVar("D", bound=Document)
 
@@ -33,15 +36,19 @@ EVENT_COLUMNS = (
     " data, metadata, at"
 )
 
-FIND = text("SELECT version, data FROM documents WHERE tenant_id = :t AND kind = :k AND id = :i")
+FIND = text(
+    "SELECT version, data FROM documents WHERE tenant_id = :t AND kind = :k AND id = :i"
+    " AND data IS NOT NULL"
+)
 HISTORY = text(
     f"SELECT {EVENT_COLUMNS} FROM events"
     " WHERE tenant_id = :t AND kind = :k AND id = :i AND version >= :v ORDER BY version"
 )
 APPEND = text(
-    "INSERT INTO events (tenant_id, kind, id, version, event_id, type, schema_version, data,"
-    " metadata, at) VALUES (:t, :k, :i, :v, :e, :type, :s, :data, :meta, :at)"
-).bindparams(bindparam("data", type_=JSONB), bindparam("meta", type_=JSONB))
+    "SELECT webnova.append(:t, :k, :i, :expected, CAST(:ids AS uuid[]), CAST(:types AS text[]),"
+    " CAST(:schemas AS smallint[]), CAST(:data AS text[]), CAST(CAST(:meta AS text) AS jsonb), :at,"
+    " CAST(CAST(:document AS text) AS jsonb))"
+)
 STORE = text(
     "INSERT INTO documents (tenant_id, kind, id, version, data) VALUES (:t, :k, :i, :v, :data)"
     " ON CONFLICT (tenant_id, kind, id) DO UPDATE SET version = :v, data = :data"
@@ -111,7 +118,7 @@ class PostgresReader:
         newest_first: bool = False,
     ) -> Sequence[Versioned[D]]:
         values: dict[str, Any] = {"t": self.tenant, "k": document.kind, "limit": limit}
-        conditions = ["tenant_id = :t", "kind = :k"]
+        conditions = ["tenant_id = :t", "kind = :k", "data IS NOT NULL"]
         for number, (name, value) in enumerate((where or {}).items()):
             if name not in document.model_fields:
                 raise ValueError(f"{document.__name__} has no field {name!r}")
@@ -163,44 +170,59 @@ class PostgresTransaction(PostgresReader):
                 version=version,
             )
         state = current.document if current else None
-        rows = []
-        for number, event in enumerate(events, start=version + 1):
+        for event in events:
             state = document.fold(state, event)
-            rows.append(self._event_row(document.kind, id, number, event))
         assert state is not None
         try:
-            await self._connection.execute(APPEND, rows)
-        except IntegrityError as error:
+            head = (
+                await self._connection.execute(
+                    APPEND, self._append(document.kind, id, expected, events, state)
+                )
+            ).scalar_one()
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) != CONFLICT:
+                raise
             raise VersionConflict(
                 f"The {document.kind} {id!r} was changed by someone else in the meantime.",
                 mend="Read it again and repeat the change.",
             ) from error
-        stored = Versioned(id, version + len(rows), state)
-        await self._store(document, stored)
+        stored = Versioned(id, head, state)
+        await self._schedule(document, stored)
         return stored
 
-    def _event_row(self, kind: str, id: str, version: int, event: Event) -> dict[str, Any]:
-        metadata = {
-            "caller": self._call.caller.id,
-            "command": type(self._call.command).__name__,
-            "causation": self._call.id,
-            "trace": self._call.trace,
-        }
+    def _append(
+        self, kind: str, id: str, expected: int, events: Sequence[Event], state: Document
+    ) -> dict[str, Any]:
+        call = self._call
+        origin = Origin(
+            caller=call.caller.id,
+            command=type(call.command).__name__,
+            causation=call.id,
+            correlation=call.correlation,
+            cause=call.cause,
+            trace=call.trace,
+        )
         return {
             **self._key(kind, id),
-            "v": version,
-            "e": uuid7(),
-            "type": event.type,
-            "s": event.schema_version,
-            "data": event.model_dump(mode="json"),
-            "meta": metadata,
+            "expected": expected,
+            "ids": [uuid7() for _ in events],
+            "types": [event.type for event in events],
+            "schemas": [event.schema_version for event in events],
+            "data": [encoded(event) for event in events],
+            "meta": json.dumps(origin.metadata()),
             "at": self._clock(),
+            "document": state.model_dump_json(),
         }
 
     async def _store(self, document: type[D], stored: Versioned[D]) -> None:
         key = self._key(document.kind, stored.id)
         data = stored.document.model_dump(mode="json")
         await self._connection.execute(STORE, {**key, "v": stored.version, "data": data})
+        await self._schedule(document, stored)
+
+    async def _schedule(self, document: type[D], stored: Versioned[D]) -> None:
+        """Keep the queue of durable work in step with the document."""
+        key = self._key(document.kind, stored.id)
         if isinstance(stored.document, Schedulable):
             due = stored.document.due()
             if due is None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
+from engine.kernel.errors import UnknownEvent
 from engine.kernel.ids import uuid7
 
 
@@ -28,11 +29,17 @@ class View(Message):
     """An answer, safe to show to a caller who holds the permission of its query."""
 
 
+Upcast = Callable[[dict[str, Any]], dict[str, Any]]
+"""From an event's stored data of one schema version to that of the next; pure."""
+
+
 class Event(Message):
     """A fact that has happened. `type` is its name for ever; a changed shape gets a new version."""
 
     type: ClassVar[str]
     schema_version: ClassVar[int] = 1
+    upcasts: ClassVar[Mapping[int, Upcast]] = {}
+    """For each older schema version, how data of it becomes data of the next one."""
 
 
 class Command(Message):
@@ -122,7 +129,8 @@ class Call:
     """One command on its way to the dispatcher, with everything an audit needs to know.
 
     `trace` is a W3C `traceparent` value or empty. `idempotency_key` makes a repetition return the
-    first answer; it is scoped to the tenant.
+    first answer; it is scoped to the tenant. `cause` is the id of the event that the command reacts
+    to; `correlation` is shared by all calls that one request set off (the call's own id if empty).
     """
 
     command: Command
@@ -130,6 +138,8 @@ class Call:
     tenant: str
     idempotency_key: str | None = None
     trace: str = ""
+    correlation: str = ""
+    cause: str | None = None
     id: str = field(default_factory=lambda: str(uuid7()))
 
 
@@ -174,15 +184,36 @@ class Catalogue:
             for event in document.events:
                 if self.events.setdefault(event.type, event) is not event:
                     raise ValueError(f"two events are called {event.type!r}")
+                if set(event.upcasts) != set(range(1, event.schema_version)):
+                    raise ValueError(f"{event.type!r} can't read all its older versions")
 
-    def decode(self, event_type: str, data: Mapping[str, Any]) -> Event:
-        return self.events[event_type].model_validate(dict(data))
+    def decode(
+        self, event_type: str, data: Mapping[str, Any], schema_version: int | None = None
+    ) -> Event:
+        """The event that was stored, in today's shape.
+
+        Data of an older schema version go through the event's upcasts, one version after the other;
+        None means the current version. Raises `UnknownEvent` for a type or version that this
+        installation doesn't know.
+        """
+        event = self.events.get(event_type)
+        version = schema_version or (event.schema_version if event else 0)
+        if event is None or version > event.schema_version:
+            raise UnknownEvent(
+                f"This installation doesn't know version {version} of the event {event_type!r}.",
+                mend="Use the version of WebNova that wrote it, or a newer one.",
+            )
+        current = dict(data)
+        for older in range(version, event.schema_version):
+            current = event.upcasts[older](current)
+        return event.model_validate(current)
 
     def refold(self, document: type[D], history: Sequence[Recorded]) -> Versioned[D] | None:
         """The document that its events give, or None for an empty history."""
         state: D | None = None
         for recorded in history:
-            state = document.fold(state, self.decode(recorded.type, recorded.data))
+            event = self.decode(recorded.type, recorded.data, recorded.schema_version)
+            state = document.fold(state, event)
         return None if state is None else Versioned(history[-1].id, history[-1].version, state)
 
 

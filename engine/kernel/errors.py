@@ -120,6 +120,12 @@ class Unavailable(WebNovaError):
     code, status, title = "unavailable", 503, "Not available now"
 
 
+class UnknownEvent(WebNovaError):
+    """A stored event of a type or version that this installation has no description of."""
+
+    code, status, title = "unknown_event", 500, "Unknown event"
+
+
 class LeaseLost(WebNovaError):
     """The caller no longer owns the run: its fencing token is older than the current one."""
 

@@ -1,0 +1,271 @@
+"""`engine.ledger.streams.EventStore` on Postgres."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from engine.kernel.clock import Clock, system_clock
+from engine.kernel.contracts import Recorded
+from engine.kernel.errors import Conflict, InvalidInput, NotFound, VersionConflict
+from engine.kernel.ids import uuid7
+from engine.ledger.streams import (
+    MOST_EVENTS,
+    Append,
+    Appended,
+    Expected,
+    Links,
+    Origin,
+    encoded,
+)
+from storage.connections import LOST, Connections, unavailable
+
+CONFLICT = "WN001"
+"""SQLSTATE of the function `append` for a stream that is not at the expected version."""
+
+COLUMNS = (
+    "xid::text AS xid_text, position, tenant_id, kind, id, version, event_id, type,"
+    " schema_version, data::text AS data, metadata::text AS metadata, at"
+)
+PARAMETERS = "$1, $2, $3, $4, $5, $6, $7, $8, $9::text::jsonb, $10, $11::text::jsonb"
+APPEND = f"SELECT webnova.append({PARAMETERS})"
+APPEND_ALONE = f"SELECT webnova.append_alone({PARAMETERS})"
+SCOPE = "SELECT set_config('webnova.tenant', $1, true)"
+REGISTER = (
+    "INSERT INTO webnova.event_ids (tenant_id, event_id, kind, id, version)"
+    " SELECT $1, * FROM unnest($2::uuid[], $3::text[], $4::text[], $5::integer[])"
+    " ON CONFLICT (tenant_id, event_id) DO NOTHING RETURNING event_id"
+)
+KNOWN = (
+    "SELECT event_id, kind, id, version FROM webnova.event_ids"
+    " WHERE tenant_id = $1 AND event_id = ANY($2)"
+)
+FORWARDS = (
+    f"SELECT {COLUMNS} FROM webnova.events WHERE tenant_id = $1 AND kind = $2 AND id = $3"
+    " AND version > $4 ORDER BY version LIMIT $5"
+)
+BACKWARDS = (
+    f"SELECT {COLUMNS} FROM webnova.events WHERE tenant_id = $1 AND kind = $2 AND id = $3"
+    " AND ($4 = 0 OR version < $4) ORDER BY version DESC LIMIT $5"
+)
+BY_EVENT_ID = f"SELECT {COLUMNS} FROM webnova.events WHERE tenant_id = $1 AND event_id = $2"
+SIBLINGS = (
+    f"SELECT {COLUMNS} FROM webnova.events WHERE tenant_id = $1 AND xid = $2::text::xid8"
+    " AND event_id <> $3 ORDER BY position"
+)
+EFFECTS = (
+    f"SELECT {COLUMNS} FROM webnova.events WHERE tenant_id = $1 AND metadata ? 'cause'"
+    " AND metadata ->> 'cause' = ANY($2) ORDER BY events.xid, position"
+)
+
+
+class PostgresEventStore:
+    """`engine.ledger.streams.EventStore` as the application role."""
+
+    def __init__(
+        self, url: str, *, size: int = 8, name: str = "webnova", clock: Clock = system_clock
+    ) -> None:
+        self._connections = Connections(url, size=size, name=name)
+        self._clock = clock
+
+    async def append(
+        self, tenant: str, appends: Sequence[Append], origin: Origin
+    ) -> list[Appended]:
+        if not appends or any(not each.events for each in appends):
+            raise InvalidInput("An append needs at least one stream, and each at least one event.")
+        if sum(len(each.events) for each in appends) > MOST_EVENTS:
+            raise InvalidInput(
+                f"One append takes at most {MOST_EVENTS:,} events.", mend="Append in parts."
+            )
+        rows = [_parameters(tenant, each, origin, self._clock()) for each in appends]
+        named = any(event.id is not None for each in appends for event in each.events)
+        if len(rows) == 1 and not named:
+            with _translated():
+                async with self._connections.borrow() as connection:
+                    head = await connection.fetchval(APPEND_ALONE, *rows[0])
+            return [Appended(appends[0].kind, appends[0].id, head)]
+        try:
+            return await self._append_all(tenant, appends, rows)
+        except Conflict:
+            if not named:
+                raise
+            # Perhaps the same append was made at the same time; then it is known by now.
+            return await self._append_all(tenant, appends, rows)
+
+    async def _append_all(
+        self, tenant: str, appends: Sequence[Append], rows: Sequence[tuple[Any, ...]]
+    ) -> list[Appended]:
+        with _translated():
+            async with self._connections.borrow() as connection, connection.transaction():
+                await connection.execute(SCOPE, tenant)
+                return await _append_all(connection, tenant, appends, rows)
+
+    async def read(
+        self,
+        tenant: str,
+        kind: str,
+        id: str,
+        *,
+        after: int = 0,
+        limit: int = 500,
+        backwards: bool = False,
+    ) -> list[Recorded]:
+        statement = BACKWARDS if backwards else FORWARDS
+        async with self._reading(tenant) as connection:
+            rows = await connection.fetch(statement, tenant, kind, id, after, limit)
+            return [recorded(row) for row in rows]
+
+    async def links(self, tenant: str, event_id: str, *, depth: int = 20) -> Links:
+        async with self._reading(tenant) as connection:
+            event = await _by_id(connection, tenant, event_id)
+            if event is None:
+                raise NotFound(f"There is no event {event_id!r}.")
+            causes: list[Recorded] = []
+            before: Recorded | None = event
+            while before is not None and len(causes) < depth:
+                cause = before.metadata.get("cause")
+                before = await _by_id(connection, tenant, cause) if cause else None
+                causes += [before] if before is not None else []
+            siblings = await connection.fetch(SIBLINGS, tenant, str(event.xid), UUID(event_id))
+            effects: list[Recorded] = []
+            front = [event_id]
+            for _ in range(depth):
+                rows = await connection.fetch(EFFECTS, tenant, front)
+                if not rows:
+                    break
+                effects += [recorded(row) for row in rows]
+                front = [str(row["event_id"]) for row in rows]
+            return Links(event, causes, [recorded(row) for row in siblings], effects)
+
+    @asynccontextmanager
+    async def _reading(self, tenant: str) -> AsyncIterator[asyncpg.Connection]:
+        with _translated():
+            async with (
+                self._connections.borrow() as connection,
+                connection.transaction(isolation="repeatable_read", readonly=True),
+            ):
+                await connection.execute(SCOPE, tenant)
+                yield connection
+
+    async def close(self) -> None:
+        await self._connections.close()
+
+
+def recorded(row: asyncpg.Record) -> Recorded:
+    return Recorded(
+        tenant=row["tenant_id"],
+        xid=int(row["xid_text"]),
+        position=row["position"],
+        kind=row["kind"],
+        id=row["id"],
+        version=row["version"],
+        event_id=str(row["event_id"]),
+        type=row["type"],
+        schema_version=row["schema_version"],
+        data=json.loads(row["data"]),
+        metadata=json.loads(row["metadata"]),
+        at=row["at"],
+    )
+
+
+def _parameters(tenant: str, append: Append, origin: Origin, at: datetime) -> tuple[Any, ...]:
+    """The arguments of the function `append`, in its order."""
+    events = append.events
+    return (
+        tenant,
+        append.kind,
+        append.id,
+        None if append.expected == Expected.ANY else append.expected,
+        [each.id or uuid7() for each in events],
+        [each.event.type for each in events],
+        [each.event.schema_version for each in events],
+        [encoded(each.event) for each in events],
+        json.dumps(origin.metadata()),
+        at,
+        None,
+    )
+
+
+async def _append_all(
+    connection: asyncpg.Connection,
+    tenant: str,
+    appends: Sequence[Append],
+    rows: Sequence[tuple[Any, ...]],
+) -> list[Appended]:
+    named = {event.id for each in appends for event in each.events if event.id is not None}
+    known = {row["event_id"]: row for row in await connection.fetch(KNOWN, tenant, list(named))}
+    if known:
+        return _repeated(appends, named, known)
+    found = []
+    for append, row in zip(appends, rows, strict=True):
+        head = await connection.fetchval(APPEND, *row)
+        found.append(Appended(append.kind, append.id, head))
+        first = head - len(append.events) + 1
+        ids = [
+            (event.id, append.kind, append.id, first + number)
+            for number, event in enumerate(append.events)
+            if event.id is not None
+        ]
+        if ids:
+            kept = await connection.fetch(REGISTER, tenant, *map(list, zip(*ids, strict=True)))
+            if len(kept) != len(ids):
+                raise Conflict(
+                    "An event id stands for more than one event.",
+                    mend="Give each event an id of its own; repeat an append with the same ids.",
+                )
+    return found
+
+
+def _repeated(
+    appends: Sequence[Append], named: set[UUID], known: dict[UUID, asyncpg.Record]
+) -> list[Appended]:
+    """The answer to an append that was made before; `Conflict` if this is not the same one."""
+    found = []
+    for append in appends:
+        places = [known.get(event.id) for event in append.events if event.id is not None]
+        here = [each for each in places if each and (each["kind"], each["id"]) == _key(append)]
+        if len(here) != len(append.events):
+            raise Conflict(
+                "Some of these event ids are known already, and not from the same append.",
+                mend="Repeat an append with all its events, or give new events new ids.",
+                known=sorted(str(each) for each in named & known.keys())[:20],
+            )
+        version = max(int(each["version"]) for each in here)
+        found.append(Appended(append.kind, append.id, version, repeated=True))
+    return found
+
+
+def _key(append: Append) -> tuple[str, str]:
+    return append.kind, append.id
+
+
+async def _by_id(connection: asyncpg.Connection, tenant: str, event_id: str) -> Recorded | None:
+    try:
+        wanted = UUID(event_id)
+    except ValueError:
+        return None
+    row = await connection.fetchrow(BY_EVENT_ID, tenant, wanted)
+    return None if row is None else recorded(row)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Errors of the driver as errors of the engine."""
+    try:
+        yield
+    except asyncpg.PostgresError as error:
+        if error.sqlstate == CONFLICT:
+            raise VersionConflict(
+                "A stream is not at the expected version.", mend="Read it again and repeat."
+            ) from error
+        if isinstance(error, LOST):
+            raise unavailable() from error
+        raise
+    except LOST as error:
+        raise unavailable() from error
