@@ -13,7 +13,7 @@ import asyncpg
 
 from engine.kernel.clock import Clock, system_clock
 from engine.kernel.contracts import Recorded
-from engine.kernel.errors import Conflict, InvalidInput, NotFound, VersionConflict
+from engine.kernel.errors import Conflict, InvalidInput, NotFound, Unavailable, VersionConflict
 from engine.kernel.ids import uuid7
 from engine.ledger.streams import (
     MOST_EVENTS,
@@ -28,6 +28,8 @@ from storage.connections import LOST, Connections, unavailable
 
 CONFLICT = "WN001"
 """SQLSTATE of the function `append` for a stream that is not at the expected version."""
+SKEWED = "WN002"
+"""SQLSTATE of the function `append` when this machine's clock is not the database's."""
 
 COLUMNS = (
     "xid::text AS xid_text, position, tenant_id, kind, id, version, event_id, type,"
@@ -254,6 +256,13 @@ async def _by_id(connection: asyncpg.Connection, tenant: str, event_id: str) -> 
     return None if row is None else recorded(row)
 
 
+def skewed() -> Unavailable:
+    return Unavailable(
+        "The clocks of this machine and of the database differ by more than 5 minutes.",
+        mend="Synchronise both with a time server (NTP).",
+    )
+
+
 @contextmanager
 def _translated() -> Iterator[None]:
     """Errors of the driver as errors of the engine."""
@@ -264,6 +273,8 @@ def _translated() -> Iterator[None]:
             raise VersionConflict(
                 "A stream is not at the expected version.", mend="Read it again and repeat."
             ) from error
+        if error.sqlstate == SKEWED:
+            raise skewed() from error
         if isinstance(error, LOST):
             raise unavailable() from error
         raise

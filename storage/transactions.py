@@ -27,7 +27,7 @@ from engine.kernel.errors import IdempotencyConflict, LeaseLost, NotFound, Versi
 from engine.kernel.ids import uuid7
 from engine.ledger.streams import Origin, encoded
 from storage.database import Database
-from storage.streams import CONFLICT
+from storage.streams import CONFLICT, SKEWED, skewed
 
 D = TypeVar("D", bound=Document)
 
@@ -180,7 +180,10 @@ class PostgresTransaction(PostgresReader):
                 )
             ).scalar_one()
         except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) != CONFLICT:
+            state_code = getattr(error.orig, "sqlstate", None)
+            if state_code == SKEWED:
+                raise skewed() from error
+            if state_code != CONFLICT:
                 raise
             raise VersionConflict(
                 f"The {document.kind} {id!r} was changed by someone else in the meantime.",

@@ -135,7 +135,11 @@ def encoded(event: Event) -> str:
     Raises `TooLarge` past `MOST_BYTES`, and `InvalidInput` for a NUL character (Postgres can't hold
     it), for nesting past `MOST_NESTED` levels, and for numbers that JSON has no exact form for.
     """
-    data = event.model_dump(mode="json")
+    try:
+        data = event.model_dump(mode="json")
+    except ValueError as error:
+        # Pydantic's own bound on nesting, far beyond ours.
+        raise _refused((event.type,), "it is nested too deep or can't be told in JSON") from error
     _check(data, (event.type,))
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     if len(text.encode()) > MOST_BYTES:
