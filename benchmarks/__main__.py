@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import api, builds, generation, tenants
+from benchmarks import api, builds, generation, ledger, tenants
 
 ALL = {
     "generation": generation.main,
+    "ledger": ledger.main,
     "builds": builds.main,
     "tenants": tenants.main,
     "api": api.main,
