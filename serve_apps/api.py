@@ -19,6 +19,7 @@ from serve_apps.ports import Gateway
 from serve_apps.preview import Addresses, Previews, instance_lookup
 from serve_apps.problems import on_error, on_http_exception, on_invalid_request
 from serve_apps.routes import (
+    audit,
     blueprints,
     events,
     health,
@@ -93,7 +94,7 @@ def create_api(
 
 def _add_routes(app: FastAPI) -> None:
     app.include_router(platforms.router, prefix=PREFIX)
-    for part in (blueprints, runs, events, tenants, tokens, health):
+    for part in (blueprints, runs, events, audit, tenants, tokens, health):
         app.include_router(part.router, prefix=PREFIX)
     app.include_router(health.router, include_in_schema=False)
     options = {"methods": previews.METHODS, "include_in_schema": False}

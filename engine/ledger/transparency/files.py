@@ -67,6 +67,8 @@ class FilePublisher:
                 _keep(place / HISTORY, latest)
             if not succeeds(latest, note, succession):
                 return
+            # Looked at before anything is written, so that a refusal changes nothing.
+            _free_for(place / HISTORY, Checkpoint.of(note))
             _replace(place / LATEST, note)
             _keep(place / HISTORY, note)
 
@@ -102,22 +104,31 @@ def _locked(place: Path) -> Iterator[None]:
         yield
 
 
+def _free_for(history: Path, checkpoint: Checkpoint) -> bool:
+    """Whether the history lacks the checkpoint; raises when another one is in its place."""
+    path = history / f"{checkpoint.size:020d}"
+    try:
+        kept = Checkpoint.of(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return True
+    if kept != checkpoint:
+        raise LogContradiction(
+            f"The history holds another checkpoint of {checkpoint.size} events.",
+            mend="Find out who wrote it; the history is never written twice.",
+        )
+    return False
+
+
 def _keep(history: Path, note: str) -> None:
     """Write the note under its size, unless the same checkpoint lies there."""
     checkpoint = Checkpoint.of(note)
-    path = history / f"{checkpoint.size:020d}"
-    scratch = _written(history, note)
-    try:
-        os.link(scratch, path)
-        _synchronise(history)
-    except FileExistsError:
-        if Checkpoint.of(path.read_text(encoding="utf-8")) != checkpoint:
-            raise LogContradiction(
-                f"The history holds another checkpoint of {checkpoint.size} events.",
-                mend="Find out who wrote it; the history is never written twice.",
-            ) from None
-    finally:
-        scratch.unlink()
+    if _free_for(history, checkpoint):
+        scratch = _written(history, note)
+        try:
+            os.link(scratch, history / f"{checkpoint.size:020d}")
+            _synchronise(history)
+        finally:
+            scratch.unlink()
 
 
 def _replace(path: Path, text: str) -> None:
