@@ -25,7 +25,17 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     Requirement(
         "S03", "Platform orchestrator", "built", ("tests/integration/test_durable_runs.py",)
     ),
-    Requirement("S04", "PostgreSQL event store", "begun", ("tests/integration/test_ledger.py",)),
+    Requirement(
+        "S04",
+        "PostgreSQL event store",
+        "begun",
+        (
+            "tests/integration/test_ledger.py",
+            "tests/integration/test_transparency.py",
+            "tests/integration/test_transparency_interop.py",
+            "tests/unit/ledger",
+        ),
+    ),
     Requirement("S05", "Extension registry", "planned"),
     Requirement("S06", "AI sovereignty layer", "planned"),
     Requirement("S07", "Event bus", "begun", ("tests/integration/test_ledger.py",)),

@@ -29,20 +29,30 @@ NDJSON = "application/x-ndjson"
 VKEY = "x-webnova-vkey"
 """The header with the verifier key of the log's current signer."""
 
+SHOWN = {
+    VKEY: {
+        "description": "The signer's verifier key.",
+        "schema": {"type": "string"},
+        "required": True,
+    }
+}
+
 Size = Annotated[
     int | None, Query(ge=1, le=MOST, description="Of the tree; the whole log when left out.")
 ]
 
 
-def _text(media_type: str, description: str) -> dict[int | str, dict[str, Any]]:
+def _text(
+    media_type: str, description: str, headers: dict[str, Any] | None = None
+) -> dict[int | str, dict[str, Any]]:
     content = {media_type: {"schema": {"type": "string"}}}
-    return {200: {"description": description, "content": content}}
+    return {200: {"description": description, "content": content, "headers": headers or {}}}
 
 
 @router.get(
     "/checkpoint",
     response_class=Response,
-    responses={**_text("text/plain", "A C2SP signed note holding a checkpoint."), **READ},
+    responses={**_text("text/plain", "A C2SP signed note holding a checkpoint.", SHOWN), **READ},
     openapi_extra=message(GetLogHead),
 )
 async def get_checkpoint(session: Reading, request: Request) -> Response:
