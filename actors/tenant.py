@@ -22,7 +22,7 @@ from engine.conductor.runs import Run
 from engine.kernel.contracts import Caller
 from engine.kernel.dispatch import answer_as
 from engine.kernel.errors import Unavailable
-from engine.ledger.transparency.proofs import LogContradiction
+from engine.ledger.transparency.upkeep import Upkeep
 from engine.ledger.work import Lease
 from webnova.compose import compose, log_backlog, work_queue
 from webnova.logging import configure_logging
@@ -33,11 +33,8 @@ log = structlog.get_logger(__name__)
 PAUSE_S = 1.0
 """Between two looks at the queue when nobody nudges."""
 
-LOG_PAUSE_S = 5.0
+LOG_PAUSE_S = 10.0
 """Between two looks at which logs are behind: how long an event may wait for its evidence."""
-
-LOG_BATCH = 500
-"""Events that are logged in one transaction."""
 
 
 class TenantActor:
@@ -60,10 +57,13 @@ class TenantActor:
         cpus = int(ray.cluster_resources().get("CPU", 1))
         self._capacity = _limit("WEBNOVA_MAX_RUNS", 2 * cpus)
         self._per_tenant = _limit("WEBNOVA_MAX_RUNS_PER_TENANT", max(1, self._capacity * 3 // 4))
-        self._backlog = log_backlog(self._name)
+        installation = self._installation
+        self._upkeep = Upkeep(
+            log_backlog(self._name), installation.logs, installation.notary, _log_failed
+        )
         self._background.start(forever(self._name, self._turn, pause=PAUSE_S, wake=self._wake))
         self._background.start(
-            forever(f"{self._name}:log", self._log, pause=LOG_PAUSE_S, wake=asyncio.Event())
+            forever(f"{self._name}:log", self._keep_logs, pause=LOG_PAUSE_S, wake=asyncio.Event())
         )
 
     async def nudge(self) -> None:
@@ -85,17 +85,9 @@ class TenantActor:
             self._driving.add(task)
             task.add_done_callback(self._driving.discard)
 
-    async def _log(self) -> None:
-        """Bring the logs of the shard's tenants up to their events and publish checkpoints."""
-        for tenant in await self._backlog.behind(self._shard):
-            logs = self._installation.logs
-            while await logs.sequence(tenant, LOG_BATCH) == LOG_BATCH:
-                pass
-            try:
-                await self._installation.notary().checkpoint(tenant)
-            except LogContradiction as error:
-                # Nothing is signed any more until somebody has looked; the log itself goes on.
-                log.error("log contradicts its checkpoint", tenant=tenant, detail=error.detail)
+    async def _keep_logs(self) -> None:
+        """Log what happened in the shard's tenants, and publish the checkpoints."""
+        await self._upkeep.turn(self._shard)
 
     async def _place_instances(self) -> None:
         for lease in await self._claim(Instance.kind, limit=100, per_tenant=10_000):
@@ -158,6 +150,11 @@ class TenantActor:
 
     def __repr__(self) -> str:
         return self._name
+
+
+def _log_failed(tenant: str, error: Exception) -> None:
+    # An alteration is signed by nobody: it stays here until somebody has looked.
+    log.error("log not published", tenant=tenant, error=type(error).__name__, detail=str(error))
 
 
 def _limit(variable: str, default: int) -> int:

@@ -19,7 +19,6 @@ from engine.kernel.contracts import Caller, Query, View
 from engine.kernel.dispatch import Dispatcher, Handlers, Reader, require
 from engine.kernel.errors import Unavailable
 from engine.ledger.transparency.audit import Auditor
-from engine.ledger.transparency.notes import seed_of
 from engine.ledger.transparency.publication import Notary, open_publisher
 from engine.trust.tenants import GetTenant, Tenant
 from engine.trust.tokens import Token, authenticate, parse
@@ -137,8 +136,7 @@ def compose(
 def _notary(home: Home, publisher: str, logs: PostgresLogs) -> Notary:
     """Keys are read once: after one was added or taken away, processes are started again."""
     home.create()
-    seeds = [seed_of(key) for key in home.signing_keys()]
-    return Notary(home.log_name(), seeds, open_publisher(publisher), logs)
+    return Notary(home.log_name(), home.signing_keys(), open_publisher(publisher), logs)
 
 
 def work_queue(name: str, *, pool: int = 2, url: str | None = None) -> PostgresWorkQueue:

@@ -26,7 +26,7 @@ from engine.ledger.transparency.merkle import (
     verify_consistency,
     verify_inclusion,
 )
-from engine.ledger.transparency.notes import Checkpoint, decoded, opened, seed_of
+from engine.ledger.transparency.notes import Checkpoint, Note, decoded, opened
 from engine.ledger.transparency.proofs import LogContradiction, tree_root
 from engine.ledger.transparency.publication import Notary
 from engine.ledger.transparency.queries import (
@@ -37,12 +37,14 @@ from engine.ledger.transparency.queries import (
     ProveConsistency,
     ProveInclusion,
 )
+from engine.ledger.transparency.upkeep import BATCH, Upkeep
 from storage.database import Database
 from storage.transparency import PostgresLogBacklog
 from tests.conftest import TestDatabase
 from tests.integration.conftest import owner
 from tests.integration.test_ledger import call, requested
 from webnova.compose import Installation
+from webnova.stack.home import Home
 
 
 async def write(installation: Installation, tenant: str, *names: str) -> None:
@@ -464,8 +466,8 @@ async def test_a_published_directory_that_is_rewritten_too_meets_the_outside_che
     honest = altered.installation.notary()
     home = altered.installation.home
     assert home is not None
-    seeds = [seed_of(key) for key in home.signing_keys()]
-    forger = Notary(home.log_name(), seeds, FilePublisher(tmp_path), altered.installation.logs)
+    publisher = FilePublisher(tmp_path)
+    forger = Notary(home.log_name(), home.signing_keys(), publisher, altered.installation.logs)
     forged = await forger.checkpoint(altered.tenant)
     assert opened(forged, honest.verifiers(altered.tenant))[0].size == 10
     assert Checkpoint.of(forged) != Checkpoint.of(altered.outside[1])
@@ -484,6 +486,66 @@ async def test_missing_nodes_stop_the_notary(altered: Altered) -> None:
     await keep_up(altered.installation, altered.tenant)
     with pytest.raises(LogContradiction):
         await altered.installation.notary().checkpoint(altered.tenant)
+
+
+async def test_upkeep_logs_and_publishes_and_one_bad_log_holds_up_no_other(
+    altered: Altered, installation: Installation, postgres: TestDatabase
+) -> None:
+    tenant, failures = f"{altered.tenant}-good", list[tuple[str, type[Exception]]]()
+    database = Database(postgres.worker_url, size=1, name="tests-upkeep")
+    backlog = PostgresLogBacklog(database)
+    upkeep = Upkeep(
+        backlog,
+        installation.logs,
+        installation.notary,
+        lambda failed, error: failures.append((failed, type(error))),
+    )
+    try:
+        await upkeep.turn()
+        failures.clear()
+        await altered.sql(f"DELETE FROM webnova.events WHERE {OF_EVENT}", "p1")
+        await altered.rebuild_log()
+        await write(installation, altered.tenant, "more")
+        await write(installation, tenant, *(f"p{n}" for n in range(BATCH + 1)))
+        for _ in range(2):
+            await upkeep.turn()
+        assert failures == [(altered.tenant, LogContradiction)] * 2
+        assert not {tenant, altered.tenant} & set(await backlog.behind())
+    finally:
+        await backlog.close()
+    published = await installation.notary().latest(tenant)
+    assert published is not None and Checkpoint.of(published).size == BATCH + 1
+    assert await installation.notary().latest(altered.tenant) == altered.outside[1]
+
+
+async def test_while_a_key_is_replaced_both_sign_what_is_published(
+    installation: Installation, tenant: str, tmp_path: Path
+) -> None:
+    await write(installation, tenant, "one")
+    await keep_up(installation, tenant)
+    home, publisher = Home.at(tmp_path / "home").create(), FilePublisher(tmp_path / "audit")
+
+    def notary() -> Notary:
+        return Notary(home.log_name(), home.signing_keys(), publisher, installation.logs)
+
+    old = notary().verifiers(tenant)
+    assert opened(await notary().checkpoint(tenant), old)[1] == old
+    home.secret("audit-signing-key-next")
+    both = notary().verifiers(tenant)
+    assert both[0] == old[0] and len(both) == 2
+    note = await notary().checkpoint(tenant)
+    for known in (both[:1], both[1:], both):
+        assert opened(note, known)[1] == known
+    (home.secrets / "audit-signing-key-next").replace(home.secrets / "audit-signing-key")
+    assert notary().verifiers(tenant) == both[1:]
+    assert await notary().checkpoint(tenant) == note
+    await write(installation, tenant, "two")
+    await keep_up(installation, tenant)
+    note = await notary().checkpoint(tenant)
+    assert len(Note.parse(note).signatures) == 1
+    assert opened(note, both)[1] == both[1:]
+    assert await publisher.latest(tenant) == note
+    assert [Checkpoint.of(each).size for each in await publisher.history(tenant)] == [1, 2]
 
 
 async def test_racing_notaries_publish_one_history(installation: Installation, tenant: str) -> None:

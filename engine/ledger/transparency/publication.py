@@ -13,8 +13,9 @@ from typing import Protocol, runtime_checkable
 
 from engine.kernel.errors import InvalidInput, VersionConflict
 from engine.kernel.plugins import Registry
+from engine.kernel.secret import Secret
 from engine.ledger.transparency.merkle import verify_consistency
-from engine.ledger.transparency.notes import Checkpoint, Note, Signer, Verifier, signed
+from engine.ledger.transparency.notes import Checkpoint, Note, Signer, Verifier, seed_of, signed
 from engine.ledger.transparency.proofs import LogContradiction
 
 ATTEMPTS = 5
@@ -140,16 +141,18 @@ class Logs(Protocol):
 class Notary:
     """Signs and publishes the checkpoints of all tenants of one installation.
 
-    `name` is the installation's part of the logs' names, the same for ever. `seeds` are the
-    Ed25519 keys (32 bytes each) that sign, the first one being the key to hand out; while a key is
-    being replaced there are two.
+    `name` is the installation's part of the logs' names, the same for ever. `keys` are the Ed25519
+    keys that sign (see `seed_of`), the first one being the key to hand out; while a key is being
+    replaced there are two. Raises `InvalidInput` for a key that is none.
     """
 
     def __init__(
-        self, name: str, seeds: Sequence[bytes], publisher: CheckpointPublisher, logs: Logs
+        self, name: str, keys: Sequence[Secret], publisher: CheckpointPublisher, logs: Logs
     ) -> None:
         self._name = name
-        self._seeds = list(seeds)
+        self._keys = list(keys)
+        for key in self._keys:
+            seed_of(key)
         self._publisher = publisher
         self._logs = logs
 
@@ -161,7 +164,7 @@ class Notary:
         return [signer.verifier for signer in self._signers(tenant)]
 
     def _signers(self, tenant: str) -> list[Signer]:
-        return [Signer(self.origin(tenant), seed) for seed in self._seeds]
+        return [Signer(self.origin(tenant), seed_of(key)) for key in self._keys]
 
     async def latest(self, tenant: str) -> str | None:
         """The note published last; the database is not asked."""
