@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 from collections.abc import Callable
 from pathlib import Path
 
@@ -184,6 +185,19 @@ class TestFiles:
         lost.unlink()
         await publisher.publish("acme", LOG.note(5), await LOG.after(latest, 5))
         assert lost.read_text(encoding="utf-8") == latest
+
+    async def test_publishers_take_turns(self, tmp_path: Path) -> None:
+        publisher = open_publisher(f"file:{tmp_path}")
+        early = await published(publisher, 2)
+        succession = await LOG.after(early, 5)
+        with (tmp_path / "acme" / ".lock").open("ab") as other:
+            fcntl.flock(other, fcntl.LOCK_EX)
+            waiting = asyncio.create_task(publisher.publish("acme", LOG.note(5), succession))
+            done, _ = await asyncio.wait({waiting}, timeout=0.3)
+            assert not done
+            (tmp_path / "acme" / "latest").write_text(LOG.note(4), encoding="utf-8")
+        with pytest.raises(VersionConflict):
+            await waiting
 
     async def test_a_history_that_says_otherwise_is_never_overwritten(self, tmp_path: Path) -> None:
         publisher = open_publisher(f"file:{tmp_path}")

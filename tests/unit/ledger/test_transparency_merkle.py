@@ -181,6 +181,17 @@ async def test_every_consistency_proof_holds_for_its_trees_alone(
         assert not verify_consistency(old, new, proof[1:])
 
 
+def test_a_path_that_ends_below_the_root_is_none() -> None:
+    """Whoever could claim another size could hide what came after."""
+    leaves = [hash_leaf(bytes([number])) for number in range(4)]
+    inner = hash_node(leaves[0], leaves[1])
+    assert verify_inclusion(leaves[0], 0, 2, [leaves[1]], inner)
+    assert not verify_inclusion(leaves[0], 0, 4, [leaves[1]], inner)
+    assert not verify_inclusion(leaves[0], 0, 4, [], leaves[0])
+    assert verify_consistency((1, leaves[0]), (2, inner), [leaves[1]])
+    assert not verify_consistency((1, leaves[0]), (4, inner), [leaves[1]])
+
+
 async def test_the_empty_tree_begins_every_tree() -> None:
     assert await consistency(BIG, 0, 5) == []
     assert verify_consistency((0, EMPTY), (5, await tree_root(BIG, 5)), [])
