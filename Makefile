@@ -7,6 +7,7 @@ VENV = .venv
 RUN = $(VENV)/bin/python
 WEBNOVA = $(RUN) -m webnova.cli
 STAMP = $(VENV)/webnova.stamp
+INTEROP = $(VENV)/webnova-interop.stamp
 ARGS =
 
 # What a person types reaches programs through the environment and is never part of a command.
@@ -31,6 +32,11 @@ $(STAMP): requirements.lock pyproject.toml .ci/setup
 	@VENV=$(VENV) sh .ci/setup
 	@touch $(STAMP)
 
+$(INTEROP): $(STAMP) requirements-interop.lock
+	@echo 'Installing what only the tests need…'
+	@$(VENV)/bin/uv pip install --quiet --python $(RUN) --no-deps --require-hashes -r requirements-interop.lock
+	@touch $(INTEROP)
+
 demo: $(STAMP) ## From nothing to a running platform; PROMPT="…" takes your own description
 	@$(WEBNOVA) demo
 
@@ -43,7 +49,7 @@ down: $(STAMP) ## Stop the local stack; its data stay
 status: $(STAMP) ## Show what runs
 	@$(WEBNOVA) status || true
 
-test: $(STAMP) ## Run the whole test suite; ARGS="-k name" chooses
+test: $(INTEROP) ## Run the whole test suite; ARGS="-k name" chooses
 	$(RUN) -m pytest $(ARGS)
 
 lint: $(STAMP) ## Check style, types and the layers of imports

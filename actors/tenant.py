@@ -22,8 +22,9 @@ from engine.conductor.runs import Run
 from engine.kernel.contracts import Call, Caller
 from engine.kernel.dispatch import answer_as
 from engine.kernel.errors import LeaseLost, Unavailable
+from engine.ledger.transparency.upkeep import Upkeep
 from engine.ledger.work import Lease
-from webnova.compose import compose, work_queue
+from webnova.compose import compose, log_backlog, work_queue
 from webnova.logging import configure_logging, log_context, trace_id
 from webnova.stack.home import Settings
 
@@ -32,6 +33,9 @@ log = structlog.get_logger(__name__)
 PAUSE_S = 1.0
 """Between two looks at the queue when nobody nudges."""
 LONGEST_REST_S = 30.0
+
+LOG_PAUSE_S = 10.0
+"""Between two looks at which logs are behind: how long an event may wait for its evidence."""
 
 
 class TenantActor:
@@ -55,7 +59,14 @@ class TenantActor:
         cpus = int(ray.cluster_resources().get("CPU", 1))
         self._capacity = _limit("WEBNOVA_MAX_RUNS", 2 * cpus)
         self._per_tenant = _limit("WEBNOVA_MAX_RUNS_PER_TENANT", max(1, self._capacity * 3 // 4))
+        installation = self._installation
+        self._upkeep = Upkeep(
+            log_backlog(self._name), installation.logs, installation.notary, _log_failed
+        )
         self._background.start(forever(self._name, self._turn, pause=PAUSE_S, wake=self._wake))
+        self._background.start(
+            forever(f"{self._name}:log", self._keep_logs, pause=LOG_PAUSE_S, wake=asyncio.Event())
+        )
 
     async def nudge(self) -> None:
         """Look at the queue now rather than at the next turn."""
@@ -75,6 +86,10 @@ class TenantActor:
             task = asyncio.create_task(self._drive(lease))
             self._driving.add(task)
             task.add_done_callback(self._driving.discard)
+
+    async def _keep_logs(self) -> None:
+        """Log what happened in the shard's tenants, and publish the checkpoints."""
+        await self._upkeep.turn(self._shard)
 
     async def _place_instances(self) -> None:
         for lease in await self._claim(Instance.kind, limit=100, per_tenant=10_000):
@@ -160,6 +175,11 @@ class TenantActor:
 
     def __repr__(self) -> str:
         return self._name
+
+
+def _log_failed(tenant: str, error: Exception) -> None:
+    # An alteration is signed by nobody: it stays here until somebody has looked.
+    log.error("log not published", tenant=tenant, error=type(error).__name__, detail=str(error))
 
 
 def _limit(variable: str, default: int) -> int:

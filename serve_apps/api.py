@@ -19,6 +19,7 @@ from serve_apps.ports import Gateway
 from serve_apps.preview import Addresses, Previews, instance_lookup
 from serve_apps.problems import on_error, on_http_exception, on_invalid_request
 from serve_apps.routes import (
+    audit,
     blueprints,
     events,
     health,
@@ -92,7 +93,7 @@ def create_api(
 
 def _add_routes(app: FastAPI) -> None:
     # Taken over route by route: a router that is included is searched twice for each request.
-    for part in (platforms, runs, blueprints, events, tenants, tokens, health):
+    for part in (platforms, runs, blueprints, events, audit, tenants, tokens, health):
         app.router.routes.extend(part.router.routes)
     options = {"methods": previews.METHODS, "include_in_schema": False}
     app.add_route(previews.PATH, previews.forward, **options)  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from engine.conductor.catalogue import CATALOGUE, all_handlers
@@ -17,16 +18,23 @@ from engine.kernel.clock import system_clock
 from engine.kernel.contracts import Caller, Query, View
 from engine.kernel.dispatch import Dispatcher, Handlers, Reader, require
 from engine.kernel.errors import Unavailable
+from engine.ledger.transparency.audit import Auditor
+from engine.ledger.transparency.publication import Notary, open_publisher
 from engine.trust.tenants import GetTenant, Tenant
 from engine.trust.tokens import Token, authenticate, parse
 from storage.database import Database
 from storage.feed import PostgresFeed
 from storage.glance import Glances, Key, NotPrefetched
 from storage.transactions import PostgresTransactions
+from storage.transparency import LoggedTransactions, PostgresLogBacklog, PostgresLogs
 from storage.work import PostgresWorkQueue
+from webnova.stack.home import Home
 
 APP_URL = "WEBNOVA_DATABASE_URL_APP"
 WORKER_URL = "WEBNOVA_DATABASE_URL_WORKER"
+HOME = "WEBNOVA_HOME"
+PUBLISHER = "WEBNOVA_CHECKPOINT_PUBLISHER"
+"""Where checkpoints are published, as `kind:location`; the home's directory `audit` by default."""
 
 PREFETCHED: dict[type[Query], Callable[[Any], Sequence[Key]]] = {
     GetPlatform: lambda query: [(Platform.kind, query.name), (Instance.kind, query.name)],
@@ -49,6 +57,24 @@ class Installation:
     transactions: PostgresTransactions
     feed: PostgresFeed
     glances: Glances
+    logs: PostgresLogs
+    home: Home | None
+
+    def notary(self) -> Notary:
+        """Who signs and publishes checkpoints here.
+
+        Raises `Unavailable` in a process that knows no home directory, where the keys are.
+        """
+        if self.home is None:
+            raise Unavailable(
+                f"The environment has no {HOME}, where the signing key is kept.",
+                mend="Start the installation with `webnova up`, which sets it for every process.",
+            )
+        return _notary(self.home, os.environ.get(PUBLISHER) or f"file:{self.home.audit}", self.logs)
+
+    def auditor(self) -> Auditor:
+        """Who exports and checks logs; raises as `notary`."""
+        return Auditor(self.notary(), self.logs)
 
     async def authenticate(self, token: str) -> Caller:
         """The caller whom an API token proves; `Unauthenticated` otherwise."""
@@ -81,14 +107,18 @@ class Installation:
         await self.database.close()
 
 
-def compose(name: str, *, pool: int = 10, url: str | None = None) -> Installation:
+def compose(
+    name: str, *, pool: int = 10, url: str | None = None, home: Home | None = None
+) -> Installation:
     """Connect this process, called `name` in the database's own views, as the application role.
 
-    The address is `url` or the environment's `WEBNOVA_DATABASE_URL_APP`.
+    The address is `url` or the environment's `WEBNOVA_DATABASE_URL_APP`, the home `home` or the
+    environment's `WEBNOVA_HOME`.
     """
+    root = os.environ.get(HOME)
     url = url or _required(APP_URL)
     database = Database(url, size=pool, name=name)
-    transactions = PostgresTransactions(database, CATALOGUE)
+    transactions = LoggedTransactions(database, CATALOGUE)
     handlers = all_handlers()
     return Installation(
         database=database,
@@ -97,12 +127,26 @@ def compose(name: str, *, pool: int = 10, url: str | None = None) -> Installatio
         transactions=transactions,
         feed=PostgresFeed(database),
         glances=Glances(url, name=name),
+        logs=PostgresLogs(database),
+        home=home or (Home.at(root) if root else None),
     )
+
+
+@lru_cache(maxsize=8)
+def _notary(home: Home, publisher: str, logs: PostgresLogs) -> Notary:
+    """Keys are read once: after one was added or taken away, processes are started again."""
+    home.create()
+    return Notary(home.log_name(), home.signing_keys(), open_publisher(publisher), logs)
 
 
 def work_queue(name: str, *, pool: int = 2, url: str | None = None) -> PostgresWorkQueue:
     """The executor's view of due work, as the worker role."""
     return PostgresWorkQueue(Database(url or _required(WORKER_URL), size=pool, name=name))
+
+
+def log_backlog(name: str, *, pool: int = 1, url: str | None = None) -> PostgresLogBacklog:
+    """Which logs are behind their events, as the worker role."""
+    return PostgresLogBacklog(Database(url or _required(WORKER_URL), size=pool, name=name))
 
 
 def _required(variable: str) -> str:

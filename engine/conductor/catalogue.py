@@ -8,6 +8,7 @@ from engine.conductor.runs import Run
 from engine.forge import versions
 from engine.kernel.contracts import Catalogue
 from engine.kernel.dispatch import Handlers
+from engine.ledger.transparency import queries as log_queries
 from engine.trust import tenants, tokens
 
 CATALOGUE = Catalogue(
@@ -17,6 +18,6 @@ CATALOGUE = Catalogue(
 
 def all_handlers() -> Handlers:
     handlers = Handlers()
-    for part in (tenants, tokens, versions, requests, driving):
+    for part in (tenants, tokens, versions, requests, driving, log_queries):
         handlers.include(part.handlers)
     return handlers

@@ -39,6 +39,7 @@ PERMISSIONS: dict[str, str] = {
     "blueprint.write": "Change Blueprints.",
     "run.read": "See runs and their progress.",
     "event.read": "Read the tenant's event stream.",
+    "audit.read": "Read checkpoints, proofs and whole exports of the tenant's log.",
     "run.drive": "Execute runs (the executor only).",
 }
 

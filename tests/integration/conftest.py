@@ -11,13 +11,17 @@ from storage.database import Database
 from storage.work import PostgresWorkQueue
 from tests.conftest import TestDatabase
 from webnova.compose import Installation, compose
+from webnova.stack.home import Home
 
 _tenants = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-async def installation(postgres: TestDatabase) -> AsyncIterator[Installation]:
-    made = compose("tests", url=postgres.app_url, pool=24)
+async def installation(
+    postgres: TestDatabase, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Installation]:
+    home = Home.at(tmp_path_factory.mktemp("home"))
+    made = compose("tests", url=postgres.app_url, pool=24, home=home)
     yield made
     await made.close()
 

@@ -21,6 +21,7 @@ from serve_apps.api import create_api
 from tests.conftest import TestDatabase
 from tests.integration.serving import API, ScriptedGateway, issue, served
 from webnova.compose import compose
+from webnova.stack.home import Home
 
 EXAMPLES = 10
 TENANT = "fuzzed"
@@ -47,8 +48,9 @@ CHECKED = CHECKS.get_by_names(
 class _Running:
     """The API in a thread with an event loop of its own: the generated calls are synchronous."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, home: Home) -> None:
         self._url = url
+        self._home = home
         self._ready = threading.Event()
         self._stop: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -86,7 +88,7 @@ class _Running:
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        installation = compose("fuzzed", url=self._url)
+        installation = compose("fuzzed", url=self._url, home=self._home)
         self.token = await issue(installation, TENANT)
         async with served(create_api(installation, ScriptedGateway())) as self.address:
             self._ready.set()
@@ -95,8 +97,9 @@ class _Running:
 
 
 @pytest.fixture(scope="module")
-def running(postgres: TestDatabase) -> Iterator[_Running]:
-    with _Running(postgres.app_url) as running:
+def running(postgres: TestDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Running]:
+    home = Home.at(tmp_path_factory.mktemp("home"))
+    with _Running(postgres.app_url, home) as running:
         yield running
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from webnova.cli import (
+    audit_commands,
     blueprint_commands,
     doctor_command,
     job_commands,
@@ -84,6 +85,13 @@ _blueprint.command("validate")(blueprint_commands.validate)
 _blueprint.command("show")(blueprint_commands.show)
 _blueprint.command("diff")(blueprint_commands.diff)
 app.add_typer(_blueprint, name="blueprint")
+
+_audit = typer.Typer(help="Show that what happened was not altered.", no_args_is_help=True)
+_audit.command("checkpoint")(audit_commands.checkpoint)
+_audit.command("export")(audit_commands.export)
+_audit.command("verify")(audit_commands.verify)
+_audit.command("prove")(audit_commands.prove)
+app.add_typer(_audit, name="audit")
 
 _job = typer.Typer(help="Run Python programs on the cluster.", no_args_is_help=True)
 _job.command("submit")(job_commands.submit)

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, RootModel
 
-from webnova.client.models import Event, Platform, Problem, Run
+from engine.ledger.transparency.export import Report
+from webnova.client.models import Event, InclusionProof, Platform, Problem, Run
 from webnova.stack.local import StackStatus
 
 
@@ -107,6 +108,30 @@ class TokenPlace(BaseModel):
     token: str | None = None
 
 
+class KeptCheckpoint(BaseModel):
+    """`audit checkpoint`"""
+
+    origin: str
+    size: int
+    root: str = Field(description="Root hash of the tree, standard base64.")
+    note: str = Field(description="The checkpoint as a C2SP signed note.")
+    vkey: str
+
+
+class Exported(BaseModel):
+    """`audit export`"""
+
+    file: str
+    events: int
+    bytes: int
+
+
+class ProvenEvent(InclusionProof):
+    """`audit prove`: the proof and the checkpoint that it leads to."""
+
+    checkpoint: str
+
+
 class Job(BaseModel):
     """`job submit`"""
 
@@ -136,5 +161,9 @@ SHAPES: dict[str, type[BaseModel]] = {
     "blueprint diff": Differences,
     "doctor": Diagnosis,
     "token": TokenPlace,
+    "audit checkpoint": KeptCheckpoint,
+    "audit export": Exported,
+    "audit verify": Report,
+    "audit prove": ProvenEvent,
     "job submit": Job,
 }

@@ -123,6 +123,42 @@ class Event(Answer):
     metadata: dict[str, Any]
 
 
+class InclusionProof(Answer):
+    """Shows that the leaf is number `index` of the tree of `size` leaves with this `root`.
+
+    Hashes are standard base64; `event` is the event's canonical text, None when it is gone.
+    """
+
+    index: int
+    size: int
+    leaf: str
+    hashes: list[str]
+    root: str
+    event: str | None
+
+
+class ConsistencyProof(Answer):
+    """Shows that the older tree is the beginning of the newer. Hashes are standard base64."""
+
+    old_size: int
+    new_size: int
+    hashes: list[str]
+    old_root: str
+    new_root: str
+
+
+class SignedCheckpoint(BaseModel):
+    """A checkpoint as its log signed it, and the key that the server says to verify it with.
+
+    A key that comes with what it signed proves nothing to whoever mistrusts the server.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    note: str
+    vkey: str
+
+
 class Logs(Answer):
     lines: list[str]
 

@@ -98,6 +98,12 @@ def _text(response: httpx.Response) -> str:
     return response.text
 
 
+def _checkpoint(response: httpx.Response) -> models.SignedCheckpoint:
+    return models.SignedCheckpoint(
+        note=response.text, vkey=response.headers.get("x-webnova-vkey", "")
+    )
+
+
 def _object(response: httpx.Response) -> dict[str, Any]:
     found = response.json()
     assert isinstance(found, dict)
@@ -221,6 +227,23 @@ def run_log(id: str) -> Operation[str]:
 
 def events(after: str | None, limit: int) -> Operation[models.Page[models.Event]]:
     return _get(models.Page[models.Event], "events", after=after, limit=limit)
+
+
+def audit_checkpoint() -> Operation[models.SignedCheckpoint]:
+    place, accept = path("audit", "checkpoint"), {"accept": "text/plain"}
+    return Operation("GET", place, _checkpoint, headers=accept)
+
+
+def prove_inclusion(
+    event: str | None = None, index: int | None = None, size: int | None = None
+) -> Operation[models.InclusionProof]:
+    params = {"event": event, "index": index, "size": size}
+    return _get(models.InclusionProof, "audit", "proof", "inclusion", **params)
+
+
+def prove_consistency(old: int, new: int | None) -> Operation[models.ConsistencyProof]:
+    params = {"from": old, "to": new}
+    return _get(models.ConsistencyProof, "audit", "proof", "consistency", **params)
 
 
 def create_tenant(name: str, title: str, key: str | None = None) -> Operation[models.TenantCreated]:

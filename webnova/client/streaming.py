@@ -68,6 +68,30 @@ class Stream(Generic[T]):
         self._ended = ended
 
 
+class Export(Stream[bytes]):
+    """The lines of a finite answer that can't be taken up again where it broke off."""
+
+    _begun = False
+    _rest = b""
+
+    def headers(self) -> dict[str, str]:
+        if self._begun:
+            raise Unavailable(
+                "The connection broke off in the middle of the export.",
+                mend="Begin again; the part that came is of no use.",
+            )
+        return {"accept": "application/x-ndjson", "cache-control": "no-store"}
+
+    def items(self, decoder: Decoder, chunk: bytes) -> Iterator[bytes]:
+        self._begun = True
+        # Only a line feed ends a line: within JSON other separators are content.
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        yield from lines
+
+    def run_to_ask(self) -> None:
+        self.over = True
+
+
 def run_events(id: str) -> Stream[Event]:
     def ends(event: Event) -> bool:
         return event.type in RUN_ENDS and event.id == id
@@ -82,6 +106,10 @@ def live_events(after: str | None) -> Stream[Event]:
 def live_logs(name: str, lines: int) -> Stream[str]:
     params = {"lines": lines, "follow": "true"}
     return Stream(path("platforms", name, "logs"), lambda event: event.data, params=params)
+
+
+def audit_export() -> Stream[bytes]:
+    return Export(path("audit", "export"), lambda event: event.data.encode())
 
 
 def _event(event: ServerSentEvent) -> Event:

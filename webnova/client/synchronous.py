@@ -184,6 +184,27 @@ class Client:
             return self._stream(streaming.live_events(after))
         return self._pages(operations.events, after)
 
+    def audit_checkpoint(self) -> models.SignedCheckpoint:
+        """The signed checkpoint of the tenant's log as it now is."""
+        return self._do(operations.audit_checkpoint())
+
+    def prove_inclusion(
+        self, event: str | None = None, *, index: int | None = None, size: int | None = None
+    ) -> models.InclusionProof:
+        """That an event, named by its id or index, is in the log of the given size or now."""
+        return self._do(operations.prove_inclusion(event, index, size))
+
+    def prove_consistency(self, old: int, new: int | None = None) -> models.ConsistencyProof:
+        """That the log of the size `old` is the beginning of that of the size `new` or now."""
+        return self._do(operations.prove_consistency(old, new))
+
+    def audit_export(self) -> Iterator[bytes]:
+        """The lines of an export of the whole log, without their ends; none is kept in memory.
+
+        Raises `Unavailable` when the connection breaks off: part of an export is none.
+        """
+        return self._stream(streaming.audit_export())
+
     def create_tenant(
         self, name: str, title: str, *, idempotency_key: str | None = None
     ) -> models.TenantCreated:

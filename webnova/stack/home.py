@@ -124,6 +124,11 @@ class Home:
         return self.secrets / "first-api-token"
 
     @property
+    def audit(self) -> Path:
+        """Published checkpoints, unless they are published elsewhere, and the log's name."""
+        return self.root / "audit"
+
+    @property
     def cache(self) -> Path:
         return self.root / "cache"
 
@@ -141,6 +146,7 @@ class Home:
             self.logs,
             self.run,
             self.secrets,
+            self.audit,
             self.cache,
             self.workspace,
         )
@@ -162,6 +168,19 @@ class Home:
     def secret(self, name: str) -> Secret:
         """The secret called `name`, made at random when it is asked for the first time."""
         return keep_secret(self.secrets / name)
+
+    def signing_keys(self) -> list[Secret]:
+        """The keys that sign checkpoints, the one in use first; made when there is none.
+
+        A second key in a file `audit-signing-key-…` signs as well: so a key is replaced while
+        readers still know the old one.
+        """
+        others = sorted(self.secrets.glob("audit-signing-key-*"))
+        return [self.secret("audit-signing-key"), *(keep_secret(each) for each in others)]
+
+    def log_name(self) -> str:
+        """The installation's part of the names of its logs, drawn once and public."""
+        return f"webnova-{keep_secret(self.audit / 'log-name', length=12).reveal()}"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from webnova.client import models, operations
 from webnova.client.operations import Operation, Wish
-from webnova.client.streaming import live_events, live_logs, run_events
+from webnova.client.streaming import audit_export, live_events, live_logs, run_events
 from webnova.reference import openapi
 
 SCHEMAS = {
@@ -20,9 +20,11 @@ SCHEMAS = {
     models.BlueprintVersion: "BlueprintVersion",
     models.Change: "BlueprintChange",
     models.Changes: "Changes",
+    models.ConsistencyProof: "ConsistencyProof",
     models.Credentials: "Credentials",
     models.Event: "Event",
     models.Health: "Health",
+    models.InclusionProof: "InclusionProof",
     models.Logs: "Logs",
     models.Page[models.Event]: "EventPage",
     models.Page[models.Platform]: "PlatformPage",
@@ -45,7 +47,7 @@ SCHEMAS = {
 
 KEPT = ("type", "format", "items", "additionalProperties", "anyOf", "$ref", "enum", "const")
 NAMES = {model.__name__: name for model, name in SCHEMAS.items()}
-NO_CALLS = ("path", "reading", "_get", "_text", "_object")
+NO_CALLS = ("path", "reading", "_get", "_text", "_object", "_checkpoint")
 SAMPLES: dict[str, Any] = {
     "name": "clinic",
     "id": "run_1",
@@ -136,7 +138,7 @@ def called() -> dict[tuple[str, str], str]:
         operation = function(**given)
         assert isinstance(operation, Operation)
         found[operation.method, operation.path] = name
-    for stream in (run_events("run_1"), live_events(None), live_logs("clinic", 1)):
+    for stream in (run_events("run_1"), live_events(None), live_logs("clinic", 1), audit_export()):
         found["GET", stream.path] = "stream"
     return found
 

@@ -1,0 +1,73 @@
+"""The bytes that stand for an event in its tenant's log.
+
+They are the RFC 8785 (JCS) form of one fixed object: `tenant`, `kind`, `id`, `version`,
+`event_id`, `type`, `schema_version`, `data`, `metadata`, `at` (RFC 3339, UTC, microseconds) and
+`exact`. Where the event lies in the database (`xid`, `position`) is no part of them.
+
+JSON numbers are IEEE 754 doubles for JCS. A number that a double can't carry (an integer beyond
+±(2^53 - 1), or what is not finite) is written as text, and `exact` lists the RFC 6901 pointers of
+all such places. So every event that the store can hold has canonical bytes, no two events share
+them, and a tenant can't stop its own log with one large number.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import rfc8785
+
+from engine.kernel.contracts import Recorded
+
+SAFE = 2**53 - 1
+"""The largest integer that JSON carries exactly everywhere (RFC 7493, section 2.2)."""
+
+
+def event_bytes(event: Recorded) -> bytes:
+    """The canonical bytes of a recorded event, UTF-8, without a line end."""
+    exact: list[str] = []
+    content = {
+        "at": timestamp(event.at),
+        "data": _interoperable(event.data, "/data", exact),
+        "event_id": event.event_id,
+        "id": event.id,
+        "kind": event.kind,
+        "metadata": _interoperable(event.metadata, "/metadata", exact),
+        "schema_version": event.schema_version,
+        "tenant": event.tenant,
+        "type": event.type,
+        "version": event.version,
+    }
+    return rfc8785.dumps({**content, "exact": sorted(exact)})
+
+
+def timestamp(at: datetime) -> str:
+    """RFC 3339 in UTC with six digits of the second; `at` must know its time zone."""
+    if at.tzinfo is None:
+        raise ValueError("an instant without a time zone has no canonical form")
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def _interoperable(value: Any, pointer: str, exact: list[str]) -> Any:
+    """`value` with every number that a double can't carry as text; their places go to `exact`."""
+    if isinstance(value, Mapping):
+        return {
+            name: _interoperable(part, f"{pointer}/{_escaped(name)}", exact)
+            for name, part in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [_interoperable(part, f"{pointer}/{at}", exact) for at, part in enumerate(value)]
+    if isinstance(value, bool):
+        return value
+    large = isinstance(value, int) and abs(value) > SAFE
+    if large or (isinstance(value, float) and not math.isfinite(value)):
+        exact.append(pointer)
+        # Python refuses to print integers of many thousand digits in decimal, but not in hex.
+        return hex(value) if isinstance(value, int) else repr(value)
+    return value
+
+
+def _escaped(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")
