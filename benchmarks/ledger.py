@@ -30,7 +30,7 @@ import asyncpg
 from engine.kernel.contracts import Event
 from engine.kernel.ids import uuid7
 from engine.ledger.streams import Append, NewEvent, Origin
-from storage.database import Database
+from storage.connections import Connections
 from storage.feed import PostgresFeed
 from storage.streams import PostgresEventStore
 from webnova.stack.database import prepare_database
@@ -162,8 +162,7 @@ class Bench:
             wish = Append("bench", uuid4().hex, [NewEvent(EVENT)] * size)
             await self._store.append("bench", [wish], ORIGIN)
 
-    async def read_all(self, database: Database) -> float:
-        feed = PostgresFeed(database)
+    async def read_all(self, feed: PostgresFeed) -> float:
         began, after, seen = time.perf_counter(), None, 0
         while seen < READ and (events := await feed.read("bench", after=after, limit=1000)):
             after, seen = events[-1].cursor, seen + len(events)
@@ -179,9 +178,8 @@ class Bench:
                 after, seen = rows[-1]["position"], seen + len(rows)
         return seen / (time.perf_counter() - began)
 
-    async def latency(self, database: Database) -> None:
+    async def latency(self, feed: PostgresFeed) -> None:
         """From before the append to the event's arrival at a subscriber."""
-        feed = PostgresFeed(database)
         tenant, taken = uuid4().hex, []
         stream = feed.subscribe(tenant, after=None)
         for number in range(200):
@@ -242,8 +240,8 @@ async def measure(app_url: str, owner_url: str) -> None:
     print("fsync", await owner.fetchval("SHOW fsync"), "· Postgres", owner.get_server_version()[0])
     await owner.execute(RAW)
     pool = await asyncpg.create_pool(owner_url, min_size=16, max_size=16)
-    store = PostgresEventStore(app_url, size=16)
-    database = Database(app_url, size=4)
+    connections = Connections(app_url, size=16)
+    store, feed = PostgresEventStore(connections), PostgresFeed(connections)
     bench, made = Bench(store, pool, owner_url), recorder(owner_url)
     for writers in (1, 16):
         ways = {
@@ -261,12 +259,11 @@ async def measure(app_url: str, owner_url: str) -> None:
         count = await owner.fetchval("SELECT max(position) FROM webnova.bench_raw")
         print(f"\nwith {size:,} and more events stored ({count:,} raw ones):")
         await turns(
-            "read all", {"event store": lambda: bench.read_all(database), "raw": bench.read_raw}
+            "read all", {"event store": lambda: bench.read_all(feed), "raw": bench.read_raw}
         )
         print(f"  single append, 1 writer: {await bench.appends(1):.0f}/s")
-    await bench.latency(database)
-    await database.close()
-    await store.close()
+    await bench.latency(feed)
+    await connections.close()
     await pool.close()
     await owner.close()
 

@@ -14,17 +14,25 @@ import contextlib
 import re
 import time
 from collections.abc import AsyncIterator
-from typing import Any
-
-from sqlalchemy import text
 
 from engine.kernel.contracts import Recorded
 from engine.kernel.errors import InvalidInput
-from storage.database import Database
-from storage.transactions import EVENT_COLUMNS, recorded
+from storage.connections import Connections
+from storage.streams import COLUMNS, recorded, translated
 
 CURSOR = re.compile(r"(\d{1,19})-(\d{1,18})")
-PULSE = text("SELECT pg_current_snapshot()::text")
+PULSE = "SELECT pg_current_snapshot()::text"
+# One statement sets the tenant and reads, as in `storage.glance`: the parts depend on each other,
+# so that the tenant is set before row-level security looks at it.
+READ = f"""
+SELECT e.* FROM (SELECT set_config('webnova.tenant', $1, true) AS tenant OFFSET 0) s
+CROSS JOIN LATERAL (
+    SELECT {COLUMNS}, xid FROM webnova.events
+    WHERE tenant_id = s.tenant AND (xid, position) > ($2::text::xid8, $3)
+      AND xid < pg_snapshot_xmin(pg_current_snapshot()) {{conditions}}
+    ORDER BY events.xid, events.position LIMIT $4
+) e ORDER BY e.xid, e.position
+"""
 
 
 class PostgresFeed:
@@ -32,13 +40,13 @@ class PostgresFeed:
 
     Subscribers of one process share a single pulse: one small query every `interval` seconds
     while anyone listens, none otherwise. Each subscriber reads again only when the pulse shows
-    that some transaction has ended since.
+    that some transaction has ended since. Appending pays nothing for it, as it would for a NOTIFY.
     """
 
     def __init__(
-        self, database: Database, *, interval: float = 0.05, heartbeat: float = 15.0
+        self, connections: Connections, *, interval: float = 0.02, heartbeat: float = 15.0
     ) -> None:
-        self._database = database
+        self._connections = connections
         self._interval = interval
         self._heartbeat = heartbeat
         self._listeners = 0
@@ -60,24 +68,18 @@ class PostgresFeed:
         Raises `InvalidInput` for a cursor that this store never gave out.
         """
         xid, position = parse_cursor(after)
-        conditions = [
-            "tenant_id = :t",
-            "(xid, position) > (CAST(CAST(:x AS text) AS xid8), :p)",
-            "xid < pg_snapshot_xmin(pg_current_snapshot())",
-        ]
-        values: dict[str, Any] = {"t": tenant, "x": str(xid), "p": position, "limit": limit}
-        if kind is not None:
-            conditions.append("kind = :kind")
-            values["kind"] = kind
-        if id is not None:
-            conditions.append("id = :id")
-            values["id"] = id
-        statement = text(
-            f"SELECT {EVENT_COLUMNS} FROM events WHERE {' AND '.join(conditions)}"
-            " ORDER BY events.xid, events.position LIMIT :limit"
+        given = {"kind": kind, "id": id}
+        filters = {name: value for name, value in given.items() if value is not None}
+        conditions = "".join(
+            f" AND {name} = ${number}" for number, name in enumerate(filters, start=5)
         )
-        async with self._database.transaction(tenant) as connection:
-            return [recorded(row) for row in await connection.execute(statement, values)]
+        statement = READ.format(conditions=conditions)
+        with translated():
+            async with self._connections.borrow() as connection:
+                rows = await connection.fetch(
+                    statement, tenant, str(xid), position, limit, *filters.values()
+                )
+        return [recorded(row) for row in rows]
 
     async def subscribe(
         self, tenant: str, *, after: str | None, kind: str | None = None, id: str | None = None
@@ -116,8 +118,9 @@ class PostgresFeed:
 
     async def _beat(self) -> None:
         while self._listeners:
-            async with self._database.transaction() as connection:
-                snapshot = str((await connection.execute(PULSE)).scalar_one())
+            with translated():
+                async with self._connections.borrow() as connection:
+                    snapshot = str(await connection.fetchval(PULSE))
             if snapshot != self._snapshot:
                 async with self._changed:
                     self._snapshot = snapshot

@@ -70,10 +70,8 @@ EFFECTS = (
 class PostgresEventStore:
     """`engine.ledger.streams.EventStore` as the application role."""
 
-    def __init__(
-        self, url: str, *, size: int = 8, name: str = "webnova", clock: Clock = system_clock
-    ) -> None:
-        self._connections = Connections(url, size=size, name=name)
+    def __init__(self, connections: Connections, clock: Clock = system_clock) -> None:
+        self._connections = connections
         self._clock = clock
 
     async def append(
@@ -88,7 +86,7 @@ class PostgresEventStore:
         rows = [_parameters(tenant, each, origin, self._clock()) for each in appends]
         named = any(event.id is not None for each in appends for event in each.events)
         if len(rows) == 1 and not named:
-            with _translated():
+            with translated():
                 async with self._connections.borrow() as connection:
                     head = await connection.fetchval(APPEND_ALONE, *rows[0])
             return [Appended(appends[0].kind, appends[0].id, head)]
@@ -103,7 +101,7 @@ class PostgresEventStore:
     async def _append_all(
         self, tenant: str, appends: Sequence[Append], rows: Sequence[tuple[Any, ...]]
     ) -> list[Appended]:
-        with _translated():
+        with translated():
             async with self._connections.borrow() as connection, connection.transaction():
                 await connection.execute(SCOPE, tenant)
                 return await _append_all(connection, tenant, appends, rows)
@@ -147,16 +145,13 @@ class PostgresEventStore:
 
     @asynccontextmanager
     async def _reading(self, tenant: str) -> AsyncIterator[asyncpg.Connection]:
-        with _translated():
+        with translated():
             async with (
                 self._connections.borrow() as connection,
                 connection.transaction(isolation="repeatable_read", readonly=True),
             ):
                 await connection.execute(SCOPE, tenant)
                 yield connection
-
-    async def close(self) -> None:
-        await self._connections.close()
 
 
 def recorded(row: asyncpg.Record) -> Recorded:
@@ -264,7 +259,7 @@ def skewed() -> Unavailable:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
     """Errors of the driver as errors of the engine."""
     try:
         yield

@@ -22,9 +22,11 @@ from engine.ledger.transparency.audit import Auditor
 from engine.ledger.transparency.publication import Notary, open_publisher
 from engine.trust.tenants import GetTenant, Tenant
 from engine.trust.tokens import Token, authenticate, parse
+from storage.connections import Connections
 from storage.database import Database
 from storage.feed import PostgresFeed
 from storage.glance import Glances, Key, NotPrefetched
+from storage.streams import PostgresEventStore
 from storage.transactions import PostgresTransactions
 from storage.transparency import LoggedTransactions, PostgresLogBacklog, PostgresLogs
 from storage.work import PostgresWorkQueue
@@ -55,7 +57,9 @@ class Installation:
     handlers: Handlers
     dispatcher: Dispatcher
     transactions: PostgresTransactions
+    connections: Connections
     feed: PostgresFeed
+    streams: PostgresEventStore
     glances: Glances
     logs: PostgresLogs
     home: Home | None
@@ -104,6 +108,7 @@ class Installation:
 
     async def close(self) -> None:
         await self.glances.close()
+        await self.connections.close()
         await self.database.close()
 
 
@@ -118,6 +123,7 @@ def compose(
     root = os.environ.get(HOME)
     url = url or _required(APP_URL)
     database = Database(url, size=pool, name=name)
+    connections = Connections(url, size=pool, name=name)
     transactions = LoggedTransactions(database, CATALOGUE)
     handlers = all_handlers()
     return Installation(
@@ -125,7 +131,9 @@ def compose(
         handlers=handlers,
         dispatcher=Dispatcher(handlers, transactions),
         transactions=transactions,
-        feed=PostgresFeed(database),
+        feed=PostgresFeed(connections),
+        streams=PostgresEventStore(connections),
+        connections=connections,
         glances=Glances(url, name=name),
         logs=PostgresLogs(database),
         home=home or (Home.at(root) if root else None),

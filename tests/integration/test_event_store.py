@@ -30,6 +30,7 @@ from engine.ledger.streams import (
     Origin,
 )
 from storage.bootstrap import bootstrap_database
+from storage.connections import Connections
 from storage.migrate import upgrade_async
 from storage.streams import PostgresEventStore
 from tests.conftest import TestDatabase
@@ -46,9 +47,9 @@ class Noted(Event):
 
 @pytest.fixture(scope="module")
 async def store(postgres: TestDatabase) -> AsyncIterator[PostgresEventStore]:
-    made = PostgresEventStore(postgres.app_url, size=20, name="streams")
-    yield made
-    await made.close()
+    connections = Connections(postgres.app_url, size=20, name="streams")
+    yield PostgresEventStore(connections)
+    await connections.close()
 
 
 def notes(*values: JsonValue) -> list[NewEvent]:
@@ -183,14 +184,13 @@ async def test_what_can_be_kept_comes_back_as_it_was(
 
 
 async def test_a_skewed_clock_is_named(postgres: TestDatabase, tenant: str) -> None:
-    late = PostgresEventStore(
-        postgres.app_url, clock=lambda: datetime.now(UTC) - timedelta(minutes=6)
-    )
+    connections = Connections(postgres.app_url)
+    late = PostgresEventStore(connections, lambda: datetime.now(UTC) - timedelta(minutes=6))
     try:
         with pytest.raises(Unavailable, match="clocks"):
             await late.append(tenant, [Append("note", "a", notes(1))], ORIGIN)
     finally:
-        await late.close()
+        await connections.close()
 
 
 async def test_an_event_knows_what_led_to_it_and_what_it_led_to(
@@ -288,12 +288,13 @@ async def test_events_of_the_first_schema_are_taken_over(
         await upgrade_async(urls.owner.reveal())
         after = await app.fetch("SELECT position, xid::text, version, at FROM webnova.events")
         assert before == after
-        store = PostgresEventStore(urls.app.reveal())
+        connections = Connections(urls.app.reveal())
+        store = PostgresEventStore(connections)
         wish = Append("note", "a", notes("after"), expected=2)
         assert (await store.append("old", [wish], ORIGIN))[0].version == 3
         assert await values(store, "old", "a") == [7, 7, "after"]
         positions = [event.position for event in await store.read("old", "note", "a")]
         assert positions == sorted(set(positions))
-        await store.close()
+        await connections.close()
     finally:
         await app.close()

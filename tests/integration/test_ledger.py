@@ -227,7 +227,7 @@ async def test_no_side_door_shows_another_tenants_rows(
 async def test_a_quiet_stream_shows_signs_of_life_on_a_busy_database(
     installation: Installation, tenant: str
 ) -> None:
-    feed = PostgresFeed(installation.database, interval=0.01, heartbeat=0.3)
+    feed = PostgresFeed(installation.connections, interval=0.01, heartbeat=0.3)
 
     async def others_work() -> None:
         while True:
