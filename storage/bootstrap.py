@@ -114,6 +114,11 @@ async def bootstrap_database(
 async def _connect(url: str) -> asyncpg.Connection:
     try:
         return await asyncpg.connect(url, timeout=10)
+    except asyncpg.InvalidCatalogNameError as error:
+        raise Unavailable(
+            "The server has no database of the name in the address.",
+            mend="Create it, or leave the name out: then a database `webnova` is made.",
+        ) from error
     except (OSError, TimeoutError, asyncpg.PostgresError, ValueError) as error:
         raise Unavailable(
             f"The database can't be reached: {type(error).__name__}.",
