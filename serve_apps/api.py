@@ -21,19 +21,24 @@ from serve_apps.problems import on_error, on_http_exception, on_invalid_request
 from serve_apps.routes import (
     audit,
     blueprints,
+    budgets,
     events,
     health,
     platforms,
     previews,
+    prices,
     runs,
+    statements,
     tenants,
     tokens,
+    usage,
 )
 from serve_apps.services import Services
 from serve_apps.upstream import Upstreams
 from webnova.compose import Installation
 
 DISTRIBUTION = "infera-webnova"
+METERING = (usage, prices, budgets, statements)
 
 
 def create_api(
@@ -93,7 +98,7 @@ def create_api(
 
 def _add_routes(app: FastAPI) -> None:
     # Taken over route by route: a router that is included is searched twice for each request.
-    for part in (platforms, runs, blueprints, events, audit, tenants, tokens, health):
+    for part in (platforms, runs, blueprints, events, audit, tenants, tokens, *METERING, health):
         app.router.routes.extend(part.router.routes)
     options = {"methods": previews.METHODS, "include_in_schema": False}
     app.add_route(previews.PATH, previews.forward, **options)  # type: ignore[arg-type]

@@ -29,19 +29,34 @@ TAGS = [
     {"name": "audit", "description": "Proof that what happened was not altered since."},
     {"name": "tenants", "description": "Who shares the installation."},
     {"name": "tokens", "description": "How programs prove who they are."},
+    {"name": "usage", "description": "What was consumed, and what of it has no price yet."},
+    {"name": "prices", "description": "What a unit costs in a region, and from when."},
+    {"name": "budgets", "description": "Limits that hold while many spend at once."},
+    {"name": "statements", "description": "What a month costs, exactly and as a forecast."},
     {"name": "health", "description": "Whether the API can do its work."},
 ]
 
 # The engine calls what it answers with `…View`; readers of the API know only the thing itself.
 NAMES = {
     "BlueprintView": "Blueprint",
+    "BudgetList": "BudgetPage",
+    "BudgetView": "Budget",
+    "EntryView": "LedgerEntry",
+    "ForecastView": "Forecast",
+    "PriceBookList": "PriceBookPage",
+    "PriceBookView": "PriceBook",
+    "ReservationView": "Reservation",
     "RunView": "Run",
     "RunList": "RunPage",
+    "StatementView": "Statement",
     "StepView": "Step",
     "TenantView": "Tenant",
     "TenantList": "TenantPage",
     "TokenView": "Token",
+    "Tier-Input": "NewTier",
+    "Tier-Output": "Tier",
     "TokenList": "TokenPage",
+    "UsageSums": "UsagePage",
 }
 
 SECURITY_SCHEME = {

@@ -6,13 +6,14 @@ each document and commit. Here one statement, which is a transaction of its own,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from engine.kernel.contracts import Document, Recorded, Versioned
 from storage.connections import LOST, Connections, unavailable
 
 D = TypeVar("D", bound=Document)
+P = TypeVar("P")
 Key = tuple[str, str]
 """Kind and id of a document."""
 
@@ -71,6 +72,9 @@ class PrefetchedReader:
         raise NotPrefetched
 
     async def blob(self, digest: str) -> bytes:
+        raise NotPrefetched
+
+    def part(self, contract: Callable[..., P]) -> P:
         raise NotPrefetched
 
 

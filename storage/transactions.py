@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -30,6 +30,11 @@ from storage.database import Database
 from storage.streams import CONFLICT, SKEWED, skewed
 
 D = TypeVar("D", bound=Document)
+P = TypeVar("P")
+
+Parts = Mapping[Callable[..., Any], Callable[[AsyncConnection, str], Any]]
+"""For each contract of a feature what implements it, made from the open transaction's connection
+and its tenant."""
 
 EVENT_COLUMNS = (
     "xid::text AS xid_text, position, tenant_id, kind, id, version, event_id, type, schema_version,"
@@ -94,10 +99,13 @@ def recorded(row: Row[Any]) -> Recorded:
 class PostgresReader:
     """`engine.kernel.dispatch.Reader` on one open transaction."""
 
-    def __init__(self, connection: AsyncConnection, tenant: str, catalogue: Catalogue) -> None:
+    def __init__(
+        self, connection: AsyncConnection, tenant: str, catalogue: Catalogue, parts: Parts
+    ) -> None:
         self._connection = connection
         self.tenant = tenant
         self._catalogue = catalogue
+        self._parts = parts
 
     def _key(self, kind: str, id: str) -> dict[str, Any]:
         return {"t": self.tenant, "k": kind, "i": id}
@@ -147,14 +155,26 @@ class PostgresReader:
             raise NotFound("There is no content with that digest.", digest=digest)
         return bytes(row.content)
 
+    def part(self, contract: Callable[..., P]) -> P:
+        made = self._parts.get(contract)
+        if made is None:
+            raise LookupError(f"nothing implements {contract.__name__}")
+        found: P = made(self._connection, self.tenant)
+        return found
+
 
 class PostgresTransaction(PostgresReader):
     """`engine.kernel.dispatch.Transaction` on one open transaction."""
 
     def __init__(
-        self, connection: AsyncConnection, call: Call, catalogue: Catalogue, clock: Clock
+        self,
+        connection: AsyncConnection,
+        call: Call,
+        catalogue: Catalogue,
+        parts: Parts,
+        clock: Clock,
     ) -> None:
-        super().__init__(connection, call.tenant, catalogue)
+        super().__init__(connection, call.tenant, catalogue, parts)
         self._call = call
         self._clock = clock
 
@@ -273,18 +293,23 @@ class PostgresTransactions:
     """`engine.kernel.dispatch.Transactions` as the application role."""
 
     def __init__(
-        self, database: Database, catalogue: Catalogue, clock: Clock = system_clock
+        self,
+        database: Database,
+        catalogue: Catalogue,
+        parts: Parts | None = None,
+        clock: Clock = system_clock,
     ) -> None:
         self._database = database
         self._catalogue = catalogue
+        self._parts = parts or {}
         self._clock = clock
 
     @asynccontextmanager
     async def writing(self, call: Call) -> AsyncIterator[PostgresTransaction]:
         async with self._database.transaction(call.tenant) as connection:
-            yield PostgresTransaction(connection, call, self._catalogue, self._clock)
+            yield PostgresTransaction(connection, call, self._catalogue, self._parts, self._clock)
 
     @asynccontextmanager
     async def reading(self, tenant: str) -> AsyncIterator[PostgresReader]:
         async with self._database.transaction(tenant) as connection:
-            yield PostgresReader(connection, tenant, self._catalogue)
+            yield PostgresReader(connection, tenant, self._catalogue, self._parts)

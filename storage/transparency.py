@@ -22,7 +22,7 @@ from engine.ledger.transparency.merkle import EMPTY, Frontier, Node, hash_leaf
 from engine.ledger.transparency.proofs import consistency, kept
 from engine.ledger.transparency.publication import Head
 from storage.database import Database
-from storage.transactions import EVENT_COLUMNS, PostgresReader, PostgresTransactions, recorded
+from storage.transactions import EVENT_COLUMNS, recorded
 
 PAGE = 500
 """Events that are in memory at once while a log is read through."""
@@ -244,23 +244,6 @@ def _leaf(row: Row[Any]) -> Leaf:
         id=row.id,
         version=row.version,
     )
-
-
-class PostgresLogReader(PostgresReader):
-    """A reader that can read the tenant's log in the same transaction."""
-
-    @property
-    def log(self) -> PostgresLog:
-        return PostgresLog(self._connection, self.tenant)
-
-
-class LoggedTransactions(PostgresTransactions):
-    """Transactions whose readers are `engine.ledger.transparency.queries.LogReader`s."""
-
-    @asynccontextmanager
-    async def reading(self, tenant: str) -> AsyncIterator[PostgresLogReader]:
-        async with self._database.transaction(tenant) as connection:
-            yield PostgresLogReader(connection, tenant, self._catalogue)
 
 
 class PostgresLogs:

@@ -56,7 +56,17 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     Requirement("S13", "Multi-tenancy core", "begun", ("tests/integration/test_ledger.py",)),
     Requirement("S14", "Service providers hub", "planned"),
     Requirement("S15", "Sovereign user management", "planned"),
-    Requirement("S16", "Resource usage and cost tracking", "planned"),
+    Requirement(
+        "S16",
+        "Resource usage and cost tracking",
+        "begun",
+        (
+            "tests/unit/ledger/test_metering.py",
+            "tests/integration/test_metering.py",
+            "tests/integration/test_metering_http.py",
+            "tests/integration/test_budgets.py",
+        ),
+    ),
     Requirement("S17", "Sovereign infrastructure management", "planned"),
     Requirement("S18", "External integration gateway", "planned"),
     Requirement("S19", "AI smart suggestions", "planned"),

@@ -18,17 +18,21 @@ from engine.kernel.clock import system_clock
 from engine.kernel.contracts import Caller, Query, View
 from engine.kernel.dispatch import Dispatcher, Handlers, Reader, require
 from engine.kernel.errors import Unavailable
+from engine.ledger.metering.store import Holds, Metering
 from engine.ledger.transparency.audit import Auditor
 from engine.ledger.transparency.publication import Notary, open_publisher
+from engine.ledger.transparency.queries import Log
 from engine.trust.tenants import GetTenant, Tenant
 from engine.trust.tokens import Token, authenticate, parse
+from storage.budgets import PostgresHolds
 from storage.connections import Connections
 from storage.database import Database
 from storage.feed import PostgresFeed
 from storage.glance import Glances, Key, NotPrefetched
+from storage.metering import PostgresMetering
 from storage.streams import PostgresEventStore
-from storage.transactions import PostgresTransactions
-from storage.transparency import LoggedTransactions, PostgresLogBacklog, PostgresLogs
+from storage.transactions import Parts, PostgresTransactions
+from storage.transparency import PostgresLog, PostgresLogBacklog, PostgresLogs
 from storage.work import PostgresWorkQueue
 from webnova.stack.home import Home
 
@@ -47,6 +51,9 @@ PREFETCHED: dict[type[Query], Callable[[Any], Sequence[Key]]] = {
 }
 """The documents that a query's handler will look for, so that they can be read ahead. A handler
 that looks for others is answered all the same, only more slowly."""
+
+PARTS: Parts = {Metering: PostgresMetering, Holds: PostgresHolds, Log: PostgresLog}
+"""What stores the features that keep tables of their own, by their contracts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +131,7 @@ def compose(
     url = url or _required(APP_URL)
     database = Database(url, size=pool, name=name)
     connections = Connections(url, size=pool, name=name)
-    transactions = LoggedTransactions(database, CATALOGUE)
+    transactions = PostgresTransactions(database, CATALOGUE, PARTS)
     handlers = all_handlers()
     return Installation(
         database=database,

@@ -8,16 +8,30 @@ from engine.conductor.runs import Run
 from engine.forge import versions
 from engine.kernel.contracts import Catalogue
 from engine.kernel.dispatch import Handlers
+from engine.ledger.metering import budgets, entries, forecast, prices, rating, statements, usage
 from engine.ledger.transparency import queries as log_queries
 from engine.trust import tenants, tokens
 
 CATALOGUE = Catalogue(
-    [tenants.Tenant, tokens.Token, versions.BlueprintRecord, Platform, Run, Instance]
+    [
+        tenants.Tenant,
+        tokens.Token,
+        versions.BlueprintRecord,
+        Platform,
+        Run,
+        Instance,
+        prices.PriceBook,
+        entries.LedgerEntry,
+        entries.ClosedMonth,
+        budgets.Budget,
+        budgets.Reservation,
+    ]
 )
+METERING = (usage, prices, entries, rating, budgets, statements, forecast)
 
 
 def all_handlers() -> Handlers:
     handlers = Handlers()
-    for part in (tenants, tokens, versions, requests, driving, log_queries):
+    for part in (tenants, tokens, versions, requests, driving, log_queries, *METERING):
         handlers.include(part.handlers)
     return handlers

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from engine.conductor.platforms import (
@@ -28,6 +29,7 @@ from engine.conductor.runs import (
     Run,
     RunCancelled,
     RunFailed,
+    RunKind,
     RunState,
     RunSucceeded,
     RunView,
@@ -35,6 +37,7 @@ from engine.conductor.runs import (
     StepPostponed,
     StepProgressed,
     StepStarted,
+    StepState,
     view,
 )
 from engine.forge.versions import BlueprintRecord, BlueprintSaved, save
@@ -42,6 +45,7 @@ from engine.kernel.clock import system_clock
 from engine.kernel.contracts import Call, Command, Event, Query, Versioned, View
 from engine.kernel.dispatch import Handlers, Reader, Transaction
 from engine.kernel.errors import LeaseLost, NotFound
+from engine.ledger.metering.usage import Meter, UsageEvent, record
 
 handlers = Handlers()
 now: Callable[[], datetime] = system_clock
@@ -231,6 +235,7 @@ async def complete_step(command: CompleteStep, tx: Transaction, call: Call) -> R
     stored = await tx.append(Run, found.id, events, expected=found.version)
     if stored.document.state is RunState.SUCCEEDED:
         await end_run_of(tx, run, "succeeded")
+        await _meter(tx, stored.document)
     return view(stored.document)
 
 
@@ -274,6 +279,7 @@ async def confirm_cancel(command: ConfirmCancel, tx: Transaction, call: Call) ->
     cancelled = RunCancelled(at=now())
     stored = await tx.append(Run, found.id, [cancelled], expected=found.version)
     await end_run_of(tx, found.document, "was cancelled")
+    await _meter(tx, stored.document)
     return view(stored.document)
 
 
@@ -339,12 +345,48 @@ async def _held(tx: Transaction, command: RunCommand) -> Versioned[Run]:
 async def _fail(tx: Transaction, found: Versioned[Run], failed: RunFailed) -> RunView:
     stored = await tx.append(Run, found.id, [failed], expected=found.version)
     await end_run_of(tx, found.document, "failed")
+    await _meter(tx, stored.document)
     return view(stored.document)
 
 
 def _postponed(step: str, tries: int, cause: dict[str, Any]) -> StepPostponed:
     retry_at = now() + timedelta(seconds=min(60.0, 2.0 ** (tries - 1)))
     return StepPostponed(step=step, cause=cause, retry_at=retry_at)
+
+
+async def _meter(tx: Transaction, run: Run) -> None:
+    """Record what a run consumed, in the transaction that ends it.
+
+    Compute seconds are the wall-clock time of each step's last attempt. A build counts when it
+    succeeded; going back to an earlier release is none.
+    """
+    assert run.ended_at is not None
+    amounts = {Meter.COMPUTE_SECONDS: _seconds(run, run.ended_at)}
+    if run.state is RunState.SUCCEEDED and run.run_kind is not RunKind.ROLLBACK:
+        amounts[Meter.BUILDS] = Decimal(1)
+    events = [
+        UsageEvent(
+            source="webnova.runs",
+            id=f"{run.id}.{meter}",
+            meter=meter,
+            quantity=quantity,
+            user=run.requested_by,
+            platform=run.platform,
+            occurred_at=run.ended_at,
+            attributes={"run": run.id, "kind": run.run_kind.value},
+        )
+        for meter, quantity in amounts.items()
+    ]
+    await record(tx, events, run.ended_at)
+
+
+def _seconds(run: Run, end: datetime) -> Decimal:
+    total = timedelta()
+    for step in run.steps:
+        finished = end if step.state is StepState.RUNNING else step.finished_at
+        if step.started_at is not None and finished is not None:
+            total += max(finished - step.started_at, timedelta())
+    return Decimal(total // timedelta(microseconds=1)).scaleb(-6)
 
 
 async def _note_launch(tx: Transaction, run: Run) -> None:

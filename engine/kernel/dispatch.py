@@ -21,6 +21,7 @@ from engine.kernel.errors import Forbidden, IdempotencyConflict, NotFound, Versi
 
 D = TypeVar("D", bound=Document)
 V = TypeVar("V", bound=View)
+P = TypeVar("P")
 
 ROOT_TENANT = "root"
 """The tenant of the installation's owner; its members may administer other tenants."""
@@ -54,6 +55,14 @@ class Reader(Protocol):
 
     async def blob(self, digest: str) -> bytes:
         """Content by its SHA-256 hex digest; `NotFound` when this tenant has none such."""
+        ...
+
+    def part(self, contract: Callable[..., P]) -> P:
+        """What stores the rows of one feature in tables of their own, inside this transaction.
+
+        `contract` is the feature's protocol, which the composition root has bound to an
+        implementation; `LookupError` when it has not. Readers may only call what reads.
+        """
         ...
 
 

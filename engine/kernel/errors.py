@@ -66,6 +66,12 @@ class NotUnderstood(InvalidInput):
     code, title = "description_not_understood", "The description was not understood"
 
 
+class CurrencyMismatch(InvalidInput):
+    """Amounts of different currencies were to be added, subtracted or compared."""
+
+    code, title = "currency_mismatch", "Different currencies"
+
+
 class TooLarge(WebNovaError):
     code, status, title = "too_large", 413, "The input is too large"
 
@@ -98,6 +104,12 @@ class IdempotencyConflict(Conflict):
     """The idempotency key was used before with another command."""
 
     code, title = "idempotency_conflict", "Idempotency key used for another command"
+
+
+class BudgetExceeded(Conflict):
+    """A budget has less left than was to be reserved. Waiting does not help, so it is no 429."""
+
+    code, title = "budget_exceeded", "Not enough budget"
 
 
 class PreconditionFailed(WebNovaError):

@@ -40,6 +40,16 @@ PERMISSIONS: dict[str, str] = {
     "run.read": "See runs and their progress.",
     "event.read": "Read the tenant's event stream.",
     "audit.read": "Read checkpoints, proofs and whole exports of the tenant's log.",
+    "usage.read": "See usage, charges, statements and forecasts.",
+    "usage.write": "Record usage.",
+    "usage.rate": "Charge recorded usage at its prices.",
+    "price.read": "See price books.",
+    "price.write": "Publish prices.",
+    "budget.read": "See budgets and reservations.",
+    "budget.write": "Make budgets and change their limits.",
+    "budget.reserve": "Reserve on budgets, settle and release.",
+    "statement.close": "Close the statements of past months.",
+    "statement.correct": "Correct charges.",
     "run.drive": "Execute runs (the executor only).",
 }
 

@@ -36,6 +36,39 @@ After = Annotated[
         max_length=100,
     ),
 ]
+RegionPath = Annotated[
+    str,
+    Path(description="Name of the region.", pattern=NAME, max_length=40, examples=["default"]),
+]
+BudgetPath = Annotated[
+    str,
+    Path(
+        description="Name of the budget.",
+        pattern=NAME,
+        min_length=2,
+        max_length=40,
+        examples=["ai-calls"],
+    ),
+]
+ReservationPath = Annotated[
+    str, Path(description="Id of the reservation.", pattern=r"^rsv_[0-9a-f]{32}$")
+]
+EntryPath = Annotated[
+    str, Path(description="Id of the ledger entry.", pattern=r"^ent_[0-9a-f]{32}$")
+]
+PeriodPath = Annotated[
+    str,
+    Path(description="A month (UTC).", pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])$"),
+]
+Place = Annotated[
+    str | None,
+    Query(
+        description="`next` of the page before; left out for the first page.",
+        pattern=r"^[0-9a-f]+$",
+        min_length=1,
+        max_length=4000,
+    ),
+]
 Limit = Annotated[int, Query(description="Most items on a page.", ge=1, le=200)]
 Version = Annotated[int | None, Query(ge=1, le=LARGEST_VERSION)]
 
@@ -50,6 +83,10 @@ class RequestBody(BaseModel):
     def _check_storable(cls, data: Any) -> Any:
         check_storable(data)
         return data
+
+
+class EmptyBody(RequestBody):
+    """An empty object: the address says it all."""
 
 
 def check_storable(data: Any) -> None:

@@ -14,8 +14,8 @@ from engine.kernel.secret import Secret
 from engine.trust.tokens import PERMISSIONS
 
 HANDLERS = all_handlers()
-WITHOUT_EVENT = {"KeepBlob"}
-"""Commands that change nothing but content-addressed storage."""
+WITHOUT_EVENT = {"KeepBlob", "RecordUsage"}
+"""Commands that only add to content-addressed storage or to an append-only series of rows."""
 
 
 def _subclasses(base: type) -> set[type]:

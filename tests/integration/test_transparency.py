@@ -33,6 +33,7 @@ from engine.ledger.transparency.queries import (
     ConsistencyProof,
     GetLogHead,
     InclusionProof,
+    Log,
     LogHead,
     ProveConsistency,
     ProveInclusion,
@@ -86,7 +87,7 @@ async def check_log(installation: Installation, tenant: str, total: int) -> None
     head = await installation.logs.head(tenant)
     assert (head.size, head.root) == (total, frontier.root())
     async with installation.transactions.reading(tenant) as reader:
-        assert await tree_root(reader.log, total) == head.root
+        assert await tree_root(reader.part(Log), total) == head.root
 
 
 async def test_racing_sequencers_log_each_event_once_in_reading_order(
@@ -124,7 +125,7 @@ async def test_a_sequencer_that_dies_leaves_nothing_half_done(
 
     async def dies() -> None:
         async with installation.transactions.reading(tenant) as reader:
-            assert await reader.log.append(2) == 2
+            assert await reader.part(Log).append(2) == 2
             raise RuntimeError("killed")
 
     with pytest.raises(RuntimeError, match="killed"):

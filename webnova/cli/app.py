@@ -11,6 +11,8 @@ import typer
 from webnova.cli import (
     audit_commands,
     blueprint_commands,
+    budget_commands,
+    cost_commands,
     doctor_command,
     job_commands,
     platform_commands,
@@ -24,6 +26,7 @@ from webnova.cli.output import json_for_all, tenant_to_act_in
 _EXITS = "Exit codes: " + "; ".join(f"{code.value} {text}" for code, text in MEANINGS.items()) + "."
 _EXAMPLE = 'Try: webnova up, then webnova create "A clinic with doctors and appointments".'
 _STACK, _PLATFORMS, _FILES = "The stack", "Platforms", "Files, with nothing running"
+_COST = "Usage and cost"
 
 app = typer.Typer(
     name="webnova",
@@ -74,6 +77,7 @@ for _name, _function, _panel in (
     ("rollback", platform_commands.rollback, _PLATFORMS),
     ("run", platform_commands.run, _PLATFORMS),
     ("cancel", platform_commands.cancel, _PLATFORMS),
+    ("forecast", cost_commands.forecast, _COST),
     ("generate", project_commands.generate, _FILES),
     ("test", project_commands.test, _FILES),
     ("shapes", project_commands.shapes, _FILES),
@@ -98,6 +102,36 @@ _job.command("submit")(job_commands.submit)
 _job.command("stop")(job_commands.stop_job)
 _job.command("env")(job_commands.env)
 app.add_typer(_job, name="job")
+
+_usage = typer.Typer(help="Record usage, sum it up and charge it.", no_args_is_help=True)
+_usage.command("record")(cost_commands.record_usage)
+_usage.command("list")(cost_commands.list_usage)
+_usage.command("unrated")(cost_commands.list_unrated)
+_usage.command("rate")(cost_commands.rate)
+app.add_typer(_usage, name="usage", rich_help_panel=_COST)
+
+_price = typer.Typer(help="Publish and show price books.", no_args_is_help=True)
+_price.command("publish")(cost_commands.publish_prices)
+_price.command("list")(cost_commands.list_prices)
+_price.command("show")(cost_commands.show_prices)
+app.add_typer(_price, name="price", rich_help_panel=_COST)
+
+_budget = typer.Typer(help="Budgets and reservations on them.", no_args_is_help=True)
+_budget.command("set")(budget_commands.set_budget)
+_budget.command("list")(budget_commands.list_budgets)
+_budget.command("show")(budget_commands.show_budget)
+_budget.command("reserve")(budget_commands.reserve)
+_budget.command("settle")(budget_commands.settle)
+_budget.command("release")(budget_commands.release)
+_budget.command("reservation")(budget_commands.reservation)
+app.add_typer(_budget, name="budget", rich_help_panel=_COST)
+
+_statement = typer.Typer(help="Monthly statements and their ledger.", no_args_is_help=True)
+_statement.command("show")(cost_commands.show_statement)
+_statement.command("close")(cost_commands.close_month)
+_statement.command("correct")(cost_commands.correct_charge)
+_statement.command("entry")(cost_commands.show_entry)
+app.add_typer(_statement, name="statement", rich_help_panel=_COST)
 
 
 def main() -> None:

@@ -7,7 +7,23 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, RootModel
 
 from engine.ledger.transparency.export import Report
-from webnova.client.models import Event, InclusionProof, Platform, Problem, Run
+from webnova.client.models import (
+    Budget,
+    Event,
+    Forecast,
+    InclusionProof,
+    LedgerEntry,
+    Platform,
+    PriceBook,
+    Problem,
+    Rated,
+    Reservation,
+    Run,
+    Statement,
+    UnratedUsage,
+    UsageRecorded,
+    UsageSum,
+)
 from webnova.stack.local import StackStatus
 
 
@@ -140,6 +156,22 @@ class Job(BaseModel):
     dashboard_url: str
 
 
+class UsageRows(RootModel[list[UsageSum]]):
+    """`usage list`"""
+
+
+class UnratedRows(RootModel[list[UnratedUsage]]):
+    """`usage unrated`"""
+
+
+class PriceBooks(RootModel[list[PriceBook]]):
+    """`price list`"""
+
+
+class BudgetRows(RootModel[list[Budget]]):
+    """`budget list`"""
+
+
 SHAPES: dict[str, type[BaseModel]] = {
     "up": StackStatus,
     "down": StackStatus,
@@ -159,6 +191,25 @@ SHAPES: dict[str, type[BaseModel]] = {
     "test": TestReport,
     "blueprint validate": Validity,
     "blueprint diff": Differences,
+    "usage record": UsageRecorded,
+    "usage list": UsageRows,
+    "usage unrated": UnratedRows,
+    "usage rate": Rated,
+    "price publish": PriceBook,
+    "price list": PriceBooks,
+    "price show": PriceBook,
+    "budget set": Budget,
+    "budget list": BudgetRows,
+    "budget show": Budget,
+    "budget reserve": Reservation,
+    "budget settle": Reservation,
+    "budget release": Reservation,
+    "budget reservation": Reservation,
+    "statement show": Statement,
+    "statement close": Statement,
+    "statement correct": LedgerEntry,
+    "statement entry": LedgerEntry,
+    "forecast": Forecast,
     "doctor": Diagnosis,
     "token": TokenPlace,
     "audit checkpoint": KeptCheckpoint,

@@ -12,6 +12,7 @@ import httpx
 
 from webnova.client import models, operations, streaming
 from webnova.client.location import locate
+from webnova.client.metering_calls import AsyncMeteringCalls
 from webnova.client.operations import Operation, Wish
 from webnova.client.retrying import Patience
 from webnova.client.session import Session, is_success
@@ -22,7 +23,7 @@ PAGE = 100
 NOTHING_MORE = 204
 
 
-class AsyncClient:
+class AsyncClient(AsyncMeteringCalls):
     """One installation's API for one caller: `Client`, with every wait left to the event loop.
 
     Lists and streams are asynchronous iterators. Belongs to the loop that first uses it. Usable as

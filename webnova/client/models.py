@@ -7,6 +7,7 @@ name in the server's OpenAPI document, which `SCHEMA` names where it differs fro
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -16,6 +17,17 @@ RunKind = Literal["create", "build", "rollback"]
 RunState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 StepState = Literal["pending", "running", "done", "failed"]
 Origin = Literal["described", "written", "restored"]
+
+Meter = Literal[
+    "compute_seconds",
+    "input_tokens",
+    "output_tokens",
+    "storage_byte_hours",
+    "egress_bytes",
+    "provider_calls",
+    "builds",
+]
+ReservationState = Literal["held", "settled", "released", "expired"]
 
 ENDED: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
 """The states in which a run stays."""
@@ -240,3 +252,174 @@ class TokenIssued(Token):
     """`token` is shown once: None when the call was repeated."""
 
     token: str | None = None
+
+
+class UsageRecorded(Answer):
+    """How many events were new, and how many had been there before."""
+
+    accepted: int
+    duplicates: int
+
+
+class UsageSum(Answer):
+    period: str
+    meter: Meter
+    platform: str | None
+    user: str | None
+    quantity: Decimal
+    events: int
+
+
+class UnratedUsage(Answer):
+    """Usage that has no charge yet."""
+
+    period: str
+    region: str
+    meter: Meter
+    price_missing: bool
+    quantity: Decimal
+    events: int
+
+
+class UnratedList(Answer):
+    items: list[UnratedUsage]
+
+
+class MissingPrice(Answer):
+    region: str
+    meter: Meter
+    events: int
+
+
+class Rated(Answer):
+    """What a batch of rating charged; `more` when another may find something."""
+
+    charged: int
+    missing: list[MissingPrice]
+    entries: list[str]
+    more: bool
+
+
+class Tier(Answer):
+    """Units of a month up to `up_to` at one price each; None: all further ones."""
+
+    up_to: Decimal | None = None
+    unit_price: Decimal
+
+
+class PriceVersion(Answer):
+    version: int
+    currency: str
+    valid_from: datetime
+    prices: dict[str, list[Tier]]
+    published_by: str
+    at: datetime
+
+
+class PriceBook(Answer):
+    region: str
+    versions: list[PriceVersion]
+
+
+class Budget(Answer):
+    """A budget as it stands in `period`; `left` is negative after an overrun."""
+
+    name: str
+    period: str
+    limit: Decimal
+    currency: str | None
+    meter: Meter | None
+    counts: Literal["settlements", "charges"]
+    platform: str | None
+    user: str | None
+    spent: Decimal
+    held: Decimal
+    left: Decimal
+    thresholds: list[int]
+    reached: list[int]
+
+
+class Reservation(Answer):
+    """`overrun` is the part of `actual` that nothing was held for."""
+
+    id: str
+    budget: str
+    period: str
+    amount: Decimal
+    reserved_by: str
+    expires_at: datetime
+    state: ReservationState
+    actual: Decimal | None
+    overrun: Decimal
+
+
+class StatementLine(Answer):
+    platform: str | None
+    user: str | None
+    meter: Meter
+    quantity: Decimal
+    amount: Decimal
+
+
+class CurrencyStatement(Answer):
+    """`due` is `total` and `corrected` together."""
+
+    currency: str
+    lines: list[StatementLine]
+    total: Decimal
+    corrections: list[StatementLine]
+    corrected: Decimal
+    due: Decimal
+
+
+class Statement(Answer):
+    """A month's statement; `entry` closed it, None while it is open."""
+
+    period: str
+    state: Literal["open", "closed"]
+    closed_at: datetime | None
+    entry: str | None
+    currencies: list[CurrencyStatement]
+    unrated: list[UnratedUsage]
+    rounding: str
+
+
+class Posting(Answer):
+    """Debits are positive, credits negative."""
+
+    account: str
+    currency: str
+    amount: Decimal
+
+
+class LedgerEntry(Answer):
+    """`corrects` is the entry that this one corrects."""
+
+    id: str
+    kind: Literal["rating", "correction", "closing"]
+    period: str
+    corrects: str | None
+    reason: str
+    postings: list[Posting]
+    at: datetime
+
+
+class CurrencyForecast(Answer):
+    """`expected` is None without a full day of history, `high` without enough of them."""
+
+    currency: str
+    spent: Decimal
+    expected: Decimal | None
+    low: Decimal | None
+    high: Decimal | None
+    basis_days: int
+
+
+class Forecast(Answer):
+    """The interval from `low` to `high` holds the month's cost with `confidence`."""
+
+    period: str
+    as_of: datetime
+    method: str
+    confidence: str
+    currencies: list[CurrencyForecast]

@@ -11,6 +11,7 @@ import httpx
 
 from webnova.client import models, operations, streaming
 from webnova.client.location import locate
+from webnova.client.metering_calls import MeteringCalls
 from webnova.client.operations import Operation, Wish
 from webnova.client.retrying import Patience
 from webnova.client.session import Session, is_success
@@ -21,7 +22,7 @@ PAGE = 100
 NOTHING_MORE = 204
 
 
-class Client:
+class Client(MeteringCalls):
     """One installation's API for one caller.
 
     Without arguments it finds the local stack and its first token; see `locate`. Every method

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Protocol
 from uuid import UUID
 
 from pydantic import Field
@@ -37,14 +37,6 @@ class Log(StoredHashes, Protocol):
     async def event(self, leaf: Leaf) -> Recorded | None:
         """The event of a leaf as it is stored now."""
         ...
-
-
-@runtime_checkable
-class LogReader(Protocol):
-    """A `Reader` that can also read the tenant's log."""
-
-    @property
-    def log(self) -> Log: ...
 
 
 class LogHead(View):
@@ -108,13 +100,13 @@ handlers = Handlers()
 
 @handlers.query(GetLogHead, LogHead)
 async def get_log_head(query: GetLogHead, reader: Reader) -> LogHead:
-    head = await _log(reader).head()
+    head = await reader.part(Log).head()
     return LogHead(size=head.size, root=encoded(head.root))
 
 
 @handlers.query(ProveInclusion, InclusionProof)
 async def prove_inclusion(query: ProveInclusion, reader: Reader) -> InclusionProof:
-    log = _log(reader)
+    log = reader.part(Log)
     if (query.event is None) == (query.index is None):
         raise InvalidInput("Name either the event or the index.")
     size = await _size(log, query.size)
@@ -141,7 +133,7 @@ async def prove_inclusion(query: ProveInclusion, reader: Reader) -> InclusionPro
 
 @handlers.query(ProveConsistency, ConsistencyProof)
 async def prove_consistency(query: ProveConsistency, reader: Reader) -> ConsistencyProof:
-    log = _log(reader)
+    log = reader.part(Log)
     new = await _size(log, query.new_size)
     if query.old_size > new:
         raise InvalidInput(f"The tree of {query.old_size} events is larger than that of {new}.")
@@ -152,12 +144,6 @@ async def prove_consistency(query: ProveConsistency, reader: Reader) -> Consiste
         old_root=encoded(await tree_root(log, query.old_size)),
         new_root=encoded(await tree_root(log, new)),
     )
-
-
-def _log(reader: Reader) -> Log:
-    if not isinstance(reader, LogReader):
-        raise TypeError(f"{type(reader).__name__} can't read the log")
-    return reader.log
 
 
 async def _size(log: Log, wished: int | None) -> int:
