@@ -22,9 +22,10 @@ from engine.conductor.runs import Run
 from engine.kernel.contracts import Call, Caller
 from engine.kernel.dispatch import answer_as
 from engine.kernel.errors import LeaseLost, Unavailable
+from engine.ledger.metering.upkeep import Bookkeeping
 from engine.ledger.transparency.upkeep import Upkeep
 from engine.ledger.work import Lease
-from webnova.compose import compose, log_backlog, work_queue
+from webnova.compose import compose, log_backlog, metering_backlog, work_queue
 from webnova.logging import configure_logging, log_context, trace_id
 from webnova.stack.home import Settings
 
@@ -34,7 +35,7 @@ PAUSE_S = 1.0
 """Between two looks at the queue when nobody nudges."""
 LONGEST_REST_S = 30.0
 
-LOG_PAUSE_S = 10.0
+UPKEEP_PAUSE_S = 10.0
 """Between two looks at which logs are behind: how long an event may wait for its evidence."""
 
 
@@ -63,10 +64,13 @@ class TenantActor:
         self._upkeep = Upkeep(
             log_backlog(self._name), installation.logs, installation.notary, _log_failed
         )
-        self._background.start(forever(self._name, self._turn, pause=PAUSE_S, wake=self._wake))
-        self._background.start(
-            forever(f"{self._name}:log", self._keep_logs, pause=LOG_PAUSE_S, wake=asyncio.Event())
+        self._books = Bookkeeping(
+            self._name, metering_backlog(self._name), installation.dispatcher, _books_failed
         )
+        self._background.start(forever(self._name, self._turn, pause=PAUSE_S, wake=self._wake))
+        for what, keep in {"log": self._keep_logs, "books": self._keep_books}.items():
+            name, never = f"{self._name}:{what}", asyncio.Event()
+            self._background.start(forever(name, keep, pause=UPKEEP_PAUSE_S, wake=never))
 
     async def nudge(self) -> None:
         """Look at the queue now rather than at the next turn."""
@@ -90,6 +94,10 @@ class TenantActor:
     async def _keep_logs(self) -> None:
         """Log what happened in the shard's tenants, and publish the checkpoints."""
         await self._upkeep.turn(self._shard)
+
+    async def _keep_books(self) -> None:
+        """Charge the usage of the shard's tenants, and free the reservations that have run out."""
+        await self._books.turn(self._shard)
 
     async def _place_instances(self) -> None:
         for lease in await self._claim(Instance.kind, limit=100, per_tenant=10_000):
@@ -180,6 +188,10 @@ class TenantActor:
 def _log_failed(tenant: str, error: Exception) -> None:
     # An alteration is signed by nobody: it stays here until somebody has looked.
     log.error("log not published", tenant=tenant, error=type(error).__name__, detail=str(error))
+
+
+def _books_failed(tenant: str, error: Exception) -> None:
+    log.error("books not kept", tenant=tenant, error=type(error).__name__, detail=str(error))
 
 
 def _limit(variable: str, default: int) -> int:

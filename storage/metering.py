@@ -29,6 +29,7 @@ from engine.ledger.metering.store import (
     UsageFilter,
     UsageTotal,
 )
+from storage.database import Database
 
 # Rows are taken in the order of their key, so that writers of the same keys wait for each other
 # in one order.
@@ -153,6 +154,16 @@ DAYS = text(
     FROM usage u JOIN charges c USING (tenant_id, source, source_id)
     WHERE u.tenant_id = :t AND u.occurred_at >= :start AND u.occurred_at < :end
     GROUP BY 1, 2 ORDER BY 1, 2
+    """
+)
+
+UNSETTLED = text(
+    """
+    SELECT tenant_id FROM (
+        SELECT tenant_id FROM unrated_usage WHERE NOT awaiting
+        UNION SELECT tenant_id FROM reservations WHERE expires_at <= now()
+    ) due
+    WHERE mod(hashtext(tenant_id)::bigint + 2147483648, :shards) = :shard ORDER BY tenant_id
     """
 )
 
@@ -296,6 +307,21 @@ class PostgresMetering:
     async def days(self, start: datetime, end: datetime) -> Sequence[DayCost]:
         rows = await self._run(DAYS, start=start, end=end)
         return [DayCost(row.currency, row.day, row.amount) for row in rows]
+
+
+class PostgresMeteringBacklog:
+    """Whose books are to be kept, as the executor role sees it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def unsettled(self, shard: tuple[int, int] = (0, 1)) -> list[str]:
+        async with self._database.transaction() as connection:
+            values = {"shard": shard[0], "shards": shard[1]}
+            return [row.tenant_id for row in await connection.execute(UNSETTLED, values)]
+
+    async def close(self) -> None:
+        await self._database.close()
 
 
 def _keys(keys: Iterable[Key]) -> dict[str, list[str]]:

@@ -29,7 +29,7 @@ from storage.connections import Connections
 from storage.database import Database
 from storage.feed import PostgresFeed
 from storage.glance import Glances, Key, NotPrefetched
-from storage.metering import PostgresMetering
+from storage.metering import PostgresMetering, PostgresMeteringBacklog
 from storage.streams import PostgresEventStore
 from storage.transactions import Parts, PostgresTransactions
 from storage.transparency import PostgresLog, PostgresLogBacklog, PostgresLogs
@@ -162,6 +162,13 @@ def work_queue(name: str, *, pool: int = 2, url: str | None = None) -> PostgresW
 def log_backlog(name: str, *, pool: int = 1, url: str | None = None) -> PostgresLogBacklog:
     """Which logs are behind their events, as the worker role."""
     return PostgresLogBacklog(Database(url or _required(WORKER_URL), size=pool, name=name))
+
+
+def metering_backlog(
+    name: str, *, pool: int = 1, url: str | None = None
+) -> PostgresMeteringBacklog:
+    """Whose books are to be kept, as the worker role."""
+    return PostgresMeteringBacklog(Database(url or _required(WORKER_URL), size=pool, name=name))
 
 
 def _required(variable: str) -> str:

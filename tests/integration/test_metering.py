@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections import defaultdict
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from engine.ledger.metering.entries import ClosedMonth, GetEntry, LedgerEntry
 from engine.ledger.metering.prices import GetPrices, PublishPrices
 from engine.ledger.metering.rating import CorrectCharge, Rated, RateUsage
 from engine.ledger.metering.statements import CloseMonth, GetStatement, StatementView
+from engine.ledger.metering.upkeep import Bookkeeping
 from engine.ledger.metering.usage import (
     ListUnrated,
     RecordUsage,
@@ -30,7 +32,7 @@ from engine.ledger.metering.usage import (
 )
 from tests.conftest import TestDatabase
 from tests.integration.conftest import execute, owner
-from webnova.compose import Installation
+from webnova.compose import Installation, metering_backlog
 
 NOW = datetime(2026, 5, 10, 12, tzinfo=UTC)
 MAY = datetime(2026, 5, 3, 9, tzinfo=UTC)
@@ -609,3 +611,39 @@ async def test_a_hundred_thousand_events_equal_an_independent_reference(
         exact = reference.total(period)
         assert Fraction(shown.total) == round(exact * 100) / Fraction(100)
         assert sum(line.amount for line in shown.lines) == shown.total
+
+
+async def test_the_books_of_every_tenant_are_kept_by_themselves(
+    installation: Installation,
+    postgres: TestDatabase,
+    tenant: str,
+    at: Callable[[datetime], None],
+) -> None:
+    failures: list[str] = []
+    backlog = metering_backlog("books", url=postgres.worker_url)
+    keeper = Bookkeeping(
+        "executor", backlog, installation.dispatcher, lambda who, _: failures.append(who)
+    )
+    others = [tenant, f"{tenant}-b"]
+    try:
+        for each in others:
+            await publish(installation, each, {"builds": "2"})
+            await record(installation, each, event("a"), event("b"))
+        assert set(others) <= set(await backlog.unsettled())
+        shards = [await backlog.unsettled((shard, 3)) for shard in range(3)]
+        assert sorted(itertools.chain(*shards)) == await backlog.unsettled()
+        await keeper.turn()
+        for each in others:
+            assert not (await ask(installation, each, ListUnrated())).items
+        assert not set(others) & (set(await backlog.unsettled()) | set(failures))
+        # The executor sees whose turn it is, and nothing of what was used.
+        executor = await asyncpg.connect(postgres.worker_url)
+        try:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await executor.fetch("SELECT meter FROM webnova.unrated_usage")
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await executor.fetch("SELECT quantity FROM webnova.usage")
+        finally:
+            await executor.close()
+    finally:
+        await backlog.close()

@@ -70,6 +70,8 @@ def joined(
         "RAY_API_SERVER_ADDRESS": cluster.dashboard_url,
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": cluster.home.ray_token_file,
+        # The cluster keeps to the loopback interface, and so must whoever joins it.
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     }.items():
         monkeypatch.setenv(name, str(value))
     stack = Stack(home)

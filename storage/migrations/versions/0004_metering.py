@@ -146,6 +146,9 @@ GRANT SELECT, INSERT (tenant_id, id, kind, period, corrects, at) ON webnova.ledg
 GRANT SELECT, INSERT, UPDATE ON webnova.tier_counts, webnova.budget_limits,
     webnova.budget_periods TO webnova_app;
 GRANT SELECT, INSERT, UPDATE (awaiting), DELETE ON webnova.unrated_usage TO webnova_app;
+-- The executor finds out whose books are to be kept: it sees that something is due, not what.
+GRANT SELECT (tenant_id, awaiting) ON webnova.unrated_usage TO webnova_worker;
+GRANT SELECT (tenant_id, expires_at) ON webnova.reservations TO webnova_worker;
 -- Without a right to update some column no row can be locked, and expiry locks what it looks at.
 GRANT SELECT, INSERT, UPDATE (expires_at), DELETE ON webnova.reservations TO webnova_app;
 """
@@ -211,9 +214,14 @@ CREATE POLICY {table}_of_tenant ON webnova.{table} TO webnova_app
     WITH CHECK (tenant_id = (SELECT webnova.current_tenant()));
 """
 
+DUE = """
+CREATE POLICY {table}_due ON webnova.{table} FOR SELECT TO webnova_worker USING (true);
+"""
+
 
 def upgrade() -> None:
     script = SCHEMA + "".join(WALL.format(table=table) for table in TENANT_TABLES)
+    script += "".join(DUE.format(table=table) for table in ("unrated_usage", "reservations"))
     for statement in script.split(";\n"):
         if statement.strip():
             op.execute(statement)
