@@ -22,6 +22,7 @@ from serve_apps.routes import (
     audit,
     blueprints,
     budgets,
+    documents,
     events,
     health,
     platforms,
@@ -39,6 +40,8 @@ from webnova.compose import Installation
 
 DISTRIBUTION = "infera-webnova"
 METERING = (usage, prices, budgets, statements)
+ROUTES = (platforms, runs, blueprints, events, documents, audit, tenants, tokens, *METERING, health)
+"""Searched in this order: what is asked for most comes first."""
 
 
 def create_api(
@@ -98,7 +101,7 @@ def create_api(
 
 def _add_routes(app: FastAPI) -> None:
     # Taken over route by route: a router that is included is searched twice for each request.
-    for part in (platforms, runs, blueprints, events, audit, tenants, tokens, *METERING, health):
+    for part in ROUTES:
         app.router.routes.extend(part.router.routes)
     options = {"methods": previews.METHODS, "include_in_schema": False}
     app.add_route(previews.PATH, previews.forward, **options)  # type: ignore[arg-type]

@@ -26,6 +26,7 @@ TAGS = [
     {"name": "blueprints", "description": "What each platform is: its single source of truth."},
     {"name": "runs", "description": "The durable processes that build platforms."},
     {"name": "events", "description": "Everything that happened, in order."},
+    {"name": "documents", "description": "Documents through time: versions, changes, authors."},
     {"name": "audit", "description": "Proof that what happened was not altered since."},
     {"name": "tenants", "description": "Who shares the installation."},
     {"name": "tokens", "description": "How programs prove who they are."},

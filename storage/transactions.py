@@ -300,16 +300,16 @@ class PostgresTransactions:
         clock: Clock = system_clock,
     ) -> None:
         self._database = database
-        self._catalogue = catalogue
+        self.catalogue = catalogue
         self._parts = parts or {}
         self._clock = clock
 
     @asynccontextmanager
     async def writing(self, call: Call) -> AsyncIterator[PostgresTransaction]:
         async with self._database.transaction(call.tenant) as connection:
-            yield PostgresTransaction(connection, call, self._catalogue, self._parts, self._clock)
+            yield PostgresTransaction(connection, call, self.catalogue, self._parts, self._clock)
 
     @asynccontextmanager
     async def reading(self, tenant: str) -> AsyncIterator[PostgresReader]:
         async with self._database.transaction(tenant) as connection:
-            yield PostgresReader(connection, tenant, self._catalogue, self._parts)
+            yield PostgresReader(connection, tenant, self.catalogue, self._parts)

@@ -52,7 +52,12 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         "begun",
         ("tests/integration/test_runtime.py", "tests/unit/runtime"),
     ),
-    Requirement("S12", "Versioning system", "begun", ("tests/integration/test_durable_runs.py",)),
+    Requirement(
+        "S12",
+        "Versioning system",
+        "begun",
+        ("tests/integration/test_durable_runs.py", "tests/integration/test_versions.py"),
+    ),
     Requirement("S13", "Multi-tenancy core", "begun", ("tests/integration/test_ledger.py",)),
     Requirement("S14", "Service providers hub", "planned"),
     Requirement("S15", "Sovereign user management", "planned"),

@@ -8,6 +8,7 @@ from engine.conductor.runs import Run
 from engine.forge import versions
 from engine.kernel.contracts import Catalogue
 from engine.kernel.dispatch import Handlers
+from engine.ledger import versions as versions_of_documents
 from engine.ledger.metering import budgets, entries, forecast, prices, rating, statements, usage
 from engine.ledger.transparency import queries as log_queries
 from engine.trust import tenants, tokens
@@ -32,6 +33,7 @@ METERING = (usage, prices, entries, rating, budgets, statements, forecast)
 
 def all_handlers() -> Handlers:
     handlers = Handlers()
+    handlers.include(versions_of_documents.handlers(CATALOGUE))
     for part in (tenants, tokens, versions, requests, driving, log_queries, *METERING):
         handlers.include(part.handlers)
     return handlers

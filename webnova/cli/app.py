@@ -19,6 +19,7 @@ from webnova.cli import (
     project_commands,
     stack_commands,
     stream_commands,
+    version_commands,
 )
 from webnova.cli.exits import MEANINGS
 from webnova.cli.output import json_for_all, tenant_to_act_in
@@ -102,6 +103,13 @@ _job.command("submit")(job_commands.submit)
 _job.command("stop")(job_commands.stop_job)
 _job.command("env")(job_commands.env)
 app.add_typer(_job, name="job")
+
+_history = typer.Typer(help="Every version of any document.", no_args_is_help=True)
+_history.command("list")(version_commands.list_versions)
+_history.command("show")(version_commands.show)
+_history.command("diff")(version_commands.diff)
+_history.command("blame")(version_commands.blame)
+app.add_typer(_history, name="history")
 
 _usage = typer.Typer(help="Record usage, sum it up and charge it.", no_args_is_help=True)
 _usage.command("record")(cost_commands.record_usage)

@@ -7,8 +7,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, RootModel
 
 from engine.ledger.transparency.export import Report
+from webnova.client import models
 from webnova.client.models import (
+    Blame,
     Budget,
+    DocumentVersion,
     Event,
     Forecast,
     InclusionProof,
@@ -23,6 +26,7 @@ from webnova.client.models import (
     UnratedUsage,
     UsageRecorded,
     UsageSum,
+    VersionList,
 )
 from webnova.stack.local import StackStatus
 
@@ -191,6 +195,10 @@ SHAPES: dict[str, type[BaseModel]] = {
     "test": TestReport,
     "blueprint validate": Validity,
     "blueprint diff": Differences,
+    "history list": VersionList,
+    "history show": DocumentVersion,
+    "history diff": models.Differences,
+    "history blame": Blame,
     "usage record": UsageRecorded,
     "usage list": UsageRows,
     "usage unrated": UnratedRows,

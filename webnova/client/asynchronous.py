@@ -192,6 +192,23 @@ class AsyncClient(AsyncMeteringCalls):
         """The signed checkpoint of the tenant's log as it now is."""
         return await self._do(operations.audit_checkpoint())
 
+    async def versions(self, kind: str, id: str, *, after: int = 0) -> models.VersionList:
+        """A page of a document's versions, oldest first, with who made each."""
+        return await self._do(operations.versions(kind, id, after))
+
+    async def version(self, kind: str, id: str, number: int) -> models.DocumentVersion:
+        return await self._do(operations.version(kind, id, number))
+
+    async def differences(
+        self, kind: str, id: str, old: int | None = None, new: int | None = None
+    ) -> models.Differences:
+        """What differs between two versions; by default what the last change changed."""
+        return await self._do(operations.differences(kind, id, old, new))
+
+    async def blame(self, kind: str, id: str, number: int | None = None) -> models.Blame:
+        """Each value with the change that gave it its present form."""
+        return await self._do(operations.blame(kind, id, number))
+
     async def prove_inclusion(
         self, event: str | None = None, *, index: int | None = None, size: int | None = None
     ) -> models.InclusionProof:

@@ -149,6 +149,55 @@ class InclusionProof(Answer):
     event: str | None
 
 
+class Authorship(Answer):
+    """The event that made a version, and who caused it by which command."""
+
+    version: int
+    type: str
+    at: datetime
+    caller: str
+    command: str
+    event_id: str
+
+
+class VersionList(Answer):
+    items: list[Authorship]
+    next: int | None = None
+
+
+class DocumentVersion(Answer):
+    kind: str
+    id: str
+    version: int
+    data: dict[str, Any]
+
+
+class Difference(Answer):
+    """One value that differs, by its RFC 6901 pointer."""
+
+    path: str
+    change: Literal["added", "removed", "changed"]
+    before: Any
+    after: Any
+
+
+class Differences(Answer):
+    old: int
+    new: int
+    items: list[Difference]
+
+
+class Blamed(Answer):
+    path: str
+    value: Any
+    by: Authorship
+
+
+class Blame(Answer):
+    version: int
+    items: list[Blamed]
+
+
 class ConsistencyProof(Answer):
     """Shows that the older tree is the beginning of the newer. Hashes are standard base64."""
 

@@ -234,6 +234,24 @@ def audit_checkpoint() -> Operation[models.SignedCheckpoint]:
     return Operation("GET", place, _checkpoint, headers=accept)
 
 
+def versions(kind: str, id: str, after: int = 0) -> Operation[models.VersionList]:
+    return _get(models.VersionList, "documents", kind, id, "versions", after=after or None)
+
+
+def version(kind: str, id: str, number: int) -> Operation[models.DocumentVersion]:
+    return _get(models.DocumentVersion, "documents", kind, id, "versions", str(number))
+
+
+def differences(
+    kind: str, id: str, old: int | None = None, new: int | None = None
+) -> Operation[models.Differences]:
+    return _get(models.Differences, "documents", kind, id, "diff", **{"from": old, "to": new})
+
+
+def blame(kind: str, id: str, number: int | None = None) -> Operation[models.Blame]:
+    return _get(models.Blame, "documents", kind, id, "blame", version=number)
+
+
 def prove_inclusion(
     event: str | None = None, index: int | None = None, size: int | None = None
 ) -> Operation[models.InclusionProof]:

@@ -189,6 +189,23 @@ class Client(MeteringCalls):
         """The signed checkpoint of the tenant's log as it now is."""
         return self._do(operations.audit_checkpoint())
 
+    def versions(self, kind: str, id: str, *, after: int = 0) -> models.VersionList:
+        """A page of a document's versions, oldest first, with who made each."""
+        return self._do(operations.versions(kind, id, after))
+
+    def version(self, kind: str, id: str, number: int) -> models.DocumentVersion:
+        return self._do(operations.version(kind, id, number))
+
+    def differences(
+        self, kind: str, id: str, old: int | None = None, new: int | None = None
+    ) -> models.Differences:
+        """What differs between two versions; by default what the last change changed."""
+        return self._do(operations.differences(kind, id, old, new))
+
+    def blame(self, kind: str, id: str, number: int | None = None) -> models.Blame:
+        """Each value with the change that gave it its present form."""
+        return self._do(operations.blame(kind, id, number))
+
     def prove_inclusion(
         self, event: str | None = None, *, index: int | None = None, size: int | None = None
     ) -> models.InclusionProof:

@@ -39,6 +39,13 @@ SCHEMAS = {
     models.UsageRecorded: "UsageRecorded",
     models.UsageSum: "UsageSum",
     models.BlueprintHistory: "BlueprintHistory",
+    models.Authorship: "Authorship",
+    models.Blame: "Blame",
+    models.Blamed: "Blamed",
+    models.Difference: "Difference",
+    models.Differences: "Differences",
+    models.DocumentVersion: "DocumentVersion",
+    models.VersionList: "VersionList",
     models.BlueprintVersion: "BlueprintVersion",
     models.Change: "BlueprintChange",
     models.Changes: "Changes",
@@ -71,6 +78,8 @@ KEPT = ("type", "format", "items", "additionalProperties", "anyOf", "$ref", "enu
 NAMES = {model.__name__: name for model, name in SCHEMAS.items()}
 NO_CALLS = ("path", "reading", "exact", "_get", "_post", "_text", "_object", "_checkpoint")
 SAMPLES: dict[str, Any] = {
+    "kind": "blueprint",
+    "number": 1,
     "name": "clinic",
     "id": "run_1",
     "wish": Wish("a clinic"),

@@ -1,0 +1,95 @@
+"""Documents through time: every version of each, what changed, and who changed it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+from starlette.responses import Response
+
+from engine.ledger.versions import (
+    Blame,
+    BlameDocument,
+    CompareVersions,
+    Differences,
+    DocumentVersion,
+    GetVersion,
+    ListVersions,
+    VersionList,
+)
+from serve_apps.authentication import Reading
+from serve_apps.problems import documented
+from serve_apps.routes import PREFIX
+from serve_apps.routes.answers import answered, message
+from serve_apps.routes.input import LARGEST_VERSION
+
+router = APIRouter(prefix=f"{PREFIX}/documents", tags=["documents"])
+READ = documented(401, 403, 404, 422, 503)
+
+Kind = Annotated[str, Path(pattern=r"^[a-z][a-z0-9_-]*$", max_length=40, examples=["blueprint"])]
+Id = Annotated[str, Path(pattern=r"^[\x21-\x2e\x30-\x7e]+$", max_length=200, examples=["clinic"])]
+Version = Annotated[int, Path(ge=1, le=LARGEST_VERSION)]
+MaybeVersion = Annotated[int | None, Query(ge=1, le=LARGEST_VERSION)]
+
+
+@router.get(
+    "/{kind}/{id}/versions",
+    response_model=VersionList,
+    responses=READ,
+    openapi_extra=message(ListVersions),
+)
+async def list_versions(
+    kind: Kind,
+    id: Id,
+    session: Reading,
+    after: Annotated[int, Query(ge=0, le=LARGEST_VERSION)] = 0,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> Response:
+    """Each version of a document with the event that made it, oldest first."""
+    query = ListVersions(kind=kind, id=id, after=after, limit=limit)
+    return answered(await session.ask(VersionList, query))
+
+
+@router.get(
+    "/{kind}/{id}/versions/{version}",
+    response_model=DocumentVersion,
+    responses=READ,
+    openapi_extra=message(GetVersion),
+)
+async def get_version(kind: Kind, id: Id, version: Version, session: Reading) -> Response:
+    """A document as it was at a version."""
+    query = GetVersion(kind=kind, id=id, version=version)
+    return answered(await session.ask(DocumentVersion, query))
+
+
+@router.get(
+    "/{kind}/{id}/diff",
+    response_model=Differences,
+    responses=READ,
+    openapi_extra=message(CompareVersions),
+)
+async def compare_versions(
+    kind: Kind,
+    id: Id,
+    session: Reading,
+    old: Annotated[int | None, Query(alias="from", ge=0, le=LARGEST_VERSION)] = None,
+    new: Annotated[int | None, Query(alias="to", ge=1, le=LARGEST_VERSION)] = None,
+) -> Response:
+    """What differs between two versions; by default what the last change changed. Version 0 is
+    the document before there was one."""
+    query = CompareVersions(kind=kind, id=id, old=old, new=new)
+    return answered(await session.ask(Differences, query))
+
+
+@router.get(
+    "/{kind}/{id}/blame",
+    response_model=Blame,
+    responses=READ,
+    openapi_extra=message(BlameDocument),
+)
+async def blame_document(
+    kind: Kind, id: Id, session: Reading, version: MaybeVersion = None
+) -> Response:
+    """Each value of a document with the change that gave it its present form."""
+    query = BlameDocument(kind=kind, id=id, version=version)
+    return answered(await session.ask(Blame, query))
