@@ -14,7 +14,7 @@ from webnova.client import models, operations, streaming
 from webnova.client.location import locate
 from webnova.client.metering_calls import AsyncMeteringCalls
 from webnova.client.operations import Operation, Wish
-from webnova.client.retrying import Patience
+from webnova.client.retrying import Patience, look_again
 from webnova.client.session import Session, is_success
 from webnova.client.streaming import Stream
 
@@ -171,11 +171,11 @@ class AsyncClient(AsyncMeteringCalls):
 
     async def wait(self, run: str, *, timeout: float | None = None) -> models.Run:
         """Return when the run has ended. Raises `TimeoutError` after `timeout` seconds."""
-        end = None if timeout is None else time.monotonic() + timeout
-        pause = 0.1
+        began = time.monotonic()
         while (found := await self.run(run)).state not in models.ENDED:
-            pause = min(pause * 1.5, 0.5)
-            if end is not None and time.monotonic() + pause > end:
+            waited = time.monotonic() - began
+            pause = look_again(waited)
+            if timeout is not None and waited + pause > timeout:
                 raise TimeoutError(f"The run {run!r} has not ended after {timeout} seconds.")
             await asyncio.sleep(pause)
         return found

@@ -80,3 +80,9 @@ class Attempts:
         if self._failures >= self._patience.attempts or late:
             raise error
         return pause
+
+
+def look_again(waited: float) -> float:
+    """The pause before the next look at what has been waited for so long, in seconds: a
+    twenty-fifth of it, so that many who wait cost little and none waits much too long."""
+    return min(2.0, max(0.1, waited / 25))
