@@ -8,7 +8,6 @@ from importlib import metadata
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from engine.kernel.errors import WebNovaError
@@ -86,7 +85,6 @@ def create_api(
         redirect_slashes=False,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
-        generate_unique_id_function=_operation_id,
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.services = services
@@ -103,13 +101,11 @@ def _add_routes(app: FastAPI) -> None:
     # Taken over route by route: a router that is included is searched twice for each request.
     for part in ROUTES:
         app.router.routes.extend(part.router.routes)
+    # For probes that know nothing of the API's versions.
+    app.add_api_route("/health", health.get_health, include_in_schema=False)
     options = {"methods": previews.METHODS, "include_in_schema": False}
     app.add_route(previews.PATH, previews.forward, **options)  # type: ignore[arg-type]
     app.add_route(previews.BARE_PATH, previews.add_slash, **options)  # type: ignore[arg-type]
-
-
-def _operation_id(route: APIRoute) -> str:
-    return route.name
 
 
 def _version() -> str:

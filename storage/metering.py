@@ -62,6 +62,8 @@ DIGESTS = text(
     " JOIN usage u ON u.tenant_id = :t AND u.source = k.source AND u.source_id = k.id"
 )
 PERIOD = "to_char({} AT TIME ZONE 'UTC', 'YYYY-MM')"
+# A plan that was kept from when the tables were small joins a large batch row by row.
+PLAN_ANEW = text("SELECT set_config('plan_cache_mode', 'force_custom_plan', true)")
 LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('webnova.rating/' || :t, 0))")
 TO_RATE = text(
     """
@@ -180,6 +182,7 @@ class PostgresMetering:
 
     async def add(self, usage: Sequence[Usage]) -> Mapping[Key, str]:
         rows = sorted(usage, key=lambda each: each.key)
+        await self._connection.execute(PLAN_ANEW)
         added = await self._run(
             ADD,
             **_keys(each.key for each in rows),
@@ -233,6 +236,7 @@ class PostgresMetering:
         ]
 
     async def lock_rating(self) -> None:
+        await self._connection.execute(PLAN_ANEW)
         await self._run(LOCK)
 
     async def to_rate(self, limit: int) -> Sequence[Consumption]:

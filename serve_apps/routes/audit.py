@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from engine.ledger.transparency.queries import (
@@ -20,11 +20,11 @@ from engine.ledger.transparency.queries import (
 )
 from serve_apps.authentication import Reading
 from serve_apps.problems import documented
-from serve_apps.routes import PREFIX
+from serve_apps.routes import new_router
 from serve_apps.routes.answers import answered, message
 from serve_apps.services import services_of
 
-router = APIRouter(prefix=f"{PREFIX}/audit", tags=["audit"])
+router = new_router("audit", "/audit")
 READ = documented(401, 403, 404, 409, 422, 503)
 NDJSON = "application/x-ndjson"
 VKEY = "x-webnova-vkey"

@@ -7,7 +7,7 @@ import json
 import re
 from typing import Annotated, Any, Literal, Self
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import Header, Query, Request
 from pydantic import Field, ValidationError, model_validator
 from starlette.responses import Response
 
@@ -30,11 +30,11 @@ from engine.kernel.errors import InvalidInput, PreconditionFailed, PreconditionR
 from serve_apps.authentication import Reading, Session, Writing
 from serve_apps.blueprints import read_data, read_text
 from serve_apps.problems import UnsupportedMediaType, documented, invalid_request
-from serve_apps.routes import PREFIX
+from serve_apps.routes import new_router
 from serve_apps.routes.answers import ETAG, answered, message
 from serve_apps.routes.input import PlatformPath, RequestBody, Version
 
-router = APIRouter(prefix=PREFIX, tags=["blueprints"])
+router = new_router("blueprints")
 READ = documented(401, 403, 404, 422, 503)
 CHECK = documented(401, 403, 404, 413, 422, 503)
 YAML = "application/yaml"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import Field
 from starlette.responses import Response
 
@@ -29,7 +29,7 @@ from engine.ledger.metering.periods import Period
 from engine.ledger.metering.usage import Meter, Named, PlatformName
 from serve_apps.authentication import Reading, Writing
 from serve_apps.problems import documented
-from serve_apps.routes import PREFIX
+from serve_apps.routes import new_router
 from serve_apps.routes.answers import answered, message
 from serve_apps.routes.input import (
     After,
@@ -40,7 +40,7 @@ from serve_apps.routes.input import (
     ReservationPath,
 )
 
-router = APIRouter(prefix=f"{PREFIX}/budgets", tags=["budgets"])
+router = new_router("budgets", "/budgets")
 READ = documented(401, 403, 404, 422, 503)
 WRITE = documented(401, 403, 404, 409, 413, 422, 429, 503)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 from starlette.responses import Response
 
 from engine.ledger.versions import (
@@ -19,11 +19,11 @@ from engine.ledger.versions import (
 )
 from serve_apps.authentication import Reading
 from serve_apps.problems import documented
-from serve_apps.routes import PREFIX
+from serve_apps.routes import new_router
 from serve_apps.routes.answers import answered, message
 from serve_apps.routes.input import LARGEST_VERSION
 
-router = APIRouter(prefix=f"{PREFIX}/documents", tags=["documents"])
+router = new_router("documents", "/documents")
 READ = documented(401, 403, 404, 422, 503)
 
 Kind = Annotated[str, Path(pattern=r"^[a-z][a-z0-9_-]*$", max_length=40, examples=["blueprint"])]

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import Header, Query, Request
 from starlette.responses import Response
 
 from engine.kernel.contracts import Recorded, View
 from serve_apps.authentication import Reading
 from serve_apps.events import Event, event_stream, recorded_frames, shown
 from serve_apps.problems import documented
-from serve_apps.routes import PREFIX
+from serve_apps.routes import new_router
 from serve_apps.routes.answers import answered
 from serve_apps.services import services_of
 
-router = APIRouter(prefix=f"{PREFIX}/events", tags=["events"])
+router = new_router("events", "/events")
 
 PERMISSION = "event.read"
 CURSOR = r"^[0-9]{1,19}-[0-9]{1,18}$"

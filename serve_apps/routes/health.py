@@ -5,20 +5,18 @@ from __future__ import annotations
 import asyncio
 from typing import Literal
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 
 from engine.kernel.contracts import View
 from engine.kernel.dispatch import ROOT_TENANT
 from engine.kernel.errors import Unavailable
 from serve_apps.problems import documented
-from serve_apps.routes import PREFIX
+from serve_apps.routes import new_router
 from serve_apps.services import Services, services_of
 
 PATIENCE_S = 5.0
 
-router = APIRouter(tags=["health"])
-AT_THE_ROOT = "/health"
-"""Where probes look that know nothing of the API's versions."""
+router = new_router("health")
 
 
 class Health(View):
@@ -27,8 +25,7 @@ class Health(View):
     version: str
 
 
-@router.get(AT_THE_ROOT, include_in_schema=False)
-@router.get(f"{PREFIX}/health", responses=documented(503))
+@router.get("/health", responses=documented(503))
 async def get_health(request: Request) -> Health:
     """Whether the API and its database work. Needs no token."""
     services = services_of(request)

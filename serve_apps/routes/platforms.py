@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Self
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import Header, Query, Request
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 from starlette.responses import Response
 
@@ -24,12 +24,12 @@ from serve_apps.blueprints import content_from
 from serve_apps.events import event_stream, log_frames
 from serve_apps.naming import candidates
 from serve_apps.problems import documented
-from serve_apps.routes import PREFIX
+from serve_apps.routes import PREFIX, new_router
 from serve_apps.routes.answers import answered, location, message
 from serve_apps.routes.input import LARGEST_VERSION, After, Limit, PlatformPath, RequestBody
 from serve_apps.services import Services, services_of
 
-router = APIRouter(prefix=f"{PREFIX}/platforms", tags=["platforms"])
+router = new_router("platforms", "/platforms")
 READ = documented(401, 403, 404, 422, 503)
 WRITE = documented(401, 403, 404, 409, 413, 422, 429, 503)
 PATH = f"{PREFIX}/platforms"

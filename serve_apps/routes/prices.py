@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from pydantic import Field
 from starlette.responses import Response
 
@@ -19,11 +18,11 @@ from engine.ledger.metering.prices import (
 from engine.ledger.metering.usage import DEFAULT_REGION, Meter, Region
 from serve_apps.authentication import Reading, Writing
 from serve_apps.problems import documented
-from serve_apps.routes import PREFIX
+from serve_apps.routes import new_router
 from serve_apps.routes.answers import answered, message
 from serve_apps.routes.input import After, Limit, RegionPath, RequestBody
 
-router = APIRouter(prefix=f"{PREFIX}/prices", tags=["prices"])
+router = new_router("prices", "/prices")
 READ = documented(401, 403, 404, 422, 503)
 WRITE = documented(401, 403, 404, 409, 413, 422, 429, 503)
 

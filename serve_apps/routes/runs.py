@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from starlette.responses import Response
 
 from engine.conductor.requests import CancelRun, GetRun, ListRuns
@@ -21,13 +21,13 @@ from engine.kernel.errors import NotFound
 from serve_apps.authentication import Reading, Writing
 from serve_apps.events import event_stream, recorded_frames
 from serve_apps.problems import documented
-from serve_apps.routes import PREFIX
+from serve_apps.routes import new_router
 from serve_apps.routes.answers import answered, message
 from serve_apps.routes.events import LastEventId, is_past
 from serve_apps.routes.input import NAME, After, Limit, RunPath
 from serve_apps.services import services_of
 
-router = APIRouter(prefix=f"{PREFIX}/runs", tags=["runs"])
+router = new_router("runs", "/runs")
 READ = documented(401, 403, 404, 422, 503)
 LAST = frozenset({RunSucceeded.type, RunFailed.type, RunCancelled.type})
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter
 from pydantic import AfterValidator, StringConstraints
 from starlette.responses import Response
 
@@ -16,11 +15,11 @@ from engine.ledger.metering.statements import CloseMonth, GetStatement, Statemen
 from engine.ledger.metering.usage import Named, Source
 from serve_apps.authentication import Reading, Writing
 from serve_apps.problems import documented
-from serve_apps.routes import PREFIX
+from serve_apps.routes import new_router
 from serve_apps.routes.answers import answered, message
 from serve_apps.routes.input import EmptyBody, EntryPath, PeriodPath, RequestBody
 
-router = APIRouter(prefix=PREFIX, tags=["statements"])
+router = new_router("statements")
 READ = documented(401, 403, 404, 422, 503)
 WRITE = documented(401, 403, 404, 409, 413, 422, 429, 503)
 

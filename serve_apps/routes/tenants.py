@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from pydantic import Field
 from starlette.responses import Response
 
@@ -18,11 +17,11 @@ from engine.trust.tenants import (
 from engine.trust.tokens import PERMISSIONS, IssueToken, TokenView, draw
 from serve_apps.authentication import Reading, Writing
 from serve_apps.problems import documented
-from serve_apps.routes import PREFIX
+from serve_apps.routes import new_router
 from serve_apps.routes.answers import answered, location, message
 from serve_apps.routes.input import After, Limit, RequestBody, TenantPath
 
-router = APIRouter(prefix=f"{PREFIX}/tenants", tags=["tenants"])
+router = new_router("tenants", "/tenants")
 READ = documented(401, 403, 404, 422, 503)
 FIRST_LABEL = "first token"
 

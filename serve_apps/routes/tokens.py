@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter
 from pydantic import AfterValidator, AwareDatetime, Field
 from starlette.responses import Response
 
@@ -21,11 +20,11 @@ from engine.trust.tokens import (
 )
 from serve_apps.authentication import Reading, Writing
 from serve_apps.problems import documented
-from serve_apps.routes import PREFIX
+from serve_apps.routes import new_router
 from serve_apps.routes.answers import answered, message
 from serve_apps.routes.input import After, Limit, RequestBody, TokenPath
 
-router = APIRouter(prefix=f"{PREFIX}/tokens", tags=["tokens"])
+router = new_router("tokens", "/tokens")
 WRITE = documented(401, 403, 404, 409, 413, 422, 429, 503)
 
 _AREAS = sorted({f"{name.partition('.')[0]}.*" for name in PERMISSIONS})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import Field
 from starlette.responses import Response
 
@@ -25,11 +25,11 @@ from engine.ledger.metering.usage import (
 )
 from serve_apps.authentication import Reading, Writing
 from serve_apps.problems import documented
-from serve_apps.routes import PREFIX
+from serve_apps.routes import new_router
 from serve_apps.routes.answers import answered, message
 from serve_apps.routes.input import Limit, Place, RequestBody
 
-router = APIRouter(prefix=f"{PREFIX}/usage", tags=["usage"])
+router = new_router("usage", "/usage")
 READ = documented(401, 403, 404, 422, 503)
 WRITE = documented(401, 403, 404, 409, 413, 422, 429, 503)
 

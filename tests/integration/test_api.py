@@ -159,11 +159,11 @@ async def test_the_single_statement_read_obeys_row_level_security(
     # The wall is the database's, not the statement's: without the filter nothing more is seen.
     assert "tenant_id = s.tenant AND" in GLANCE
     unfiltered = GLANCE.replace("tenant_id = s.tenant AND", "s.tenant IS NOT NULL AND")
-    connection = installation.glances._idle[-1]
     kinds, ids = [Platform.kind], ["walled"]
-    assert await connection.fetch(unfiltered, "stranger", kinds, ids) == []
-    assert len(await connection.fetch(unfiltered, tenant, kinds, ids)) == 1
-    assert await connection.fetchval("SELECT webnova.current_tenant()") is None
+    async with installation.connections.borrow() as connection:
+        assert await connection.fetch(unfiltered, "stranger", kinds, ids) == []
+        assert len(await connection.fetch(unfiltered, tenant, kinds, ids)) == 1
+        assert await connection.fetchval("SELECT webnova.current_tenant()") is None
 
 
 async def test_root_administers_and_visits_tenants(
