@@ -124,7 +124,7 @@ class TenantActor:
                 platform = run.platform
                 structlog.contextvars.bind_contextvars(trace=trace_id(run.trace))
                 actor = await self._driver_for(lease, platform)
-                state = await call(actor.drive.remote(lease, run.trace))
+                state = await _call_or_bury(actor, actor.drive.remote(lease, run.trace))
                 drive_ended(state)
                 log.info("run driven", platform=platform, state=state)
                 if state is not None:
@@ -159,7 +159,7 @@ class TenantActor:
     async def _driver_for(self, lease: Lease, platform: str) -> Any:
         """The platform's driver, ready. The lease is kept alive while its process starts."""
         actor = blueprint_actor(lease.tenant, platform)
-        ready = asyncio.ensure_future(call(actor.__ray_ready__.remote()))
+        ready = asyncio.ensure_future(_call_or_bury(actor, actor.__ray_ready__.remote()))
         while not (await asyncio.wait([ready], timeout=LEASE_SECONDS / 3))[0]:
             if not await self._queue.renew(lease, seconds=LEASE_SECONDS):
                 ready.cancel()
@@ -183,6 +183,19 @@ class TenantActor:
 
     def __repr__(self) -> str:
         return self._name
+
+
+async def _call_or_bury(actor: Any, reference: Any) -> Any:
+    """The remote result; an actor that cannot give it is killed, so that its name is free.
+
+    Ray keeps the name of an actor whose node was lost while the actor was being created, and
+    `get_if_exists` would find the dead one for ever.
+    """
+    try:
+        return await call(reference)
+    except Unavailable:
+        ray.kill(actor)
+        raise
 
 
 def _log_failed(tenant: str, error: Exception) -> None:
