@@ -15,6 +15,7 @@ from actors.background import Background, forever
 from actors.blueprint import blueprint_actor
 from actors.cluster import HOST, NAMESPACE, SHARDS, call, find, find_or_start, shard_name
 from actors.metrics import drive_ended, runs_running
+from engine.conductor.catalogue import PROJECTIONS
 from engine.conductor.driver import LEASE_SECONDS, crash
 from engine.conductor.driving import ReadRun, RecordDriverCrash, RunDocument
 from engine.conductor.platforms import Instance
@@ -23,9 +24,19 @@ from engine.kernel.contracts import Call, Caller
 from engine.kernel.dispatch import answer_as
 from engine.kernel.errors import LeaseLost, Unavailable
 from engine.ledger.metering.upkeep import Bookkeeping
+from engine.ledger.subscriptions.projections import Driver
 from engine.ledger.transparency.upkeep import Upkeep
+from engine.ledger.webhooks.sending import Postman
 from engine.ledger.work import Lease
-from webnova.compose import compose, log_backlog, metering_backlog, work_queue
+from webnova.compose import (
+    compose,
+    delivery_backlog,
+    log_backlog,
+    metering_backlog,
+    slots,
+    webhook_sender,
+    work_queue,
+)
 from webnova.logging import configure_logging, log_context, trace_id
 from webnova.stack.home import Settings
 
@@ -37,6 +48,9 @@ LONGEST_REST_S = 30.0
 
 UPKEEP_PAUSE_S = 10.0
 """Between two looks at which logs are behind: how long an event may wait for its evidence."""
+
+STALL_S = 5.0
+"""A transaction that is open for longer is told about: readers wait for it."""
 
 
 class TenantActor:
@@ -67,10 +81,27 @@ class TenantActor:
         self._books = Bookkeeping(
             self._name, metering_backlog(self._name), installation.dispatcher, _books_failed
         )
+        self._slots = slots(self._name)
+        self._driver = Driver(
+            self._name, self._slots, PROJECTIONS, installation.dispatcher, _projection_failed
+        )
+        self._postman = Postman(
+            self._name,
+            delivery_backlog(self._name),
+            webhook_sender(),
+            installation.webhook_key,
+            installation.dispatcher,
+            _webhooks_failed,
+        )
         self._background.start(forever(self._name, self._turn, pause=PAUSE_S, wake=self._wake))
-        for what, keep in {"log": self._keep_logs, "books": self._keep_books}.items():
+        for what, (keep, pause) in {
+            "log": (self._keep_logs, UPKEEP_PAUSE_S),
+            "books": (self._keep_books, UPKEEP_PAUSE_S),
+            "webhooks": (self._send_webhooks, PAUSE_S),
+            "readers": (self._watch_readers, UPKEEP_PAUSE_S),
+        }.items():
             name, never = f"{self._name}:{what}", asyncio.Event()
-            self._background.start(forever(name, keep, pause=UPKEEP_PAUSE_S, wake=never))
+            self._background.start(forever(name, keep, pause=pause, wake=never))
 
     async def nudge(self) -> None:
         """Look at the queue now rather than at the next turn."""
@@ -98,6 +129,24 @@ class TenantActor:
     async def _keep_books(self) -> None:
         """Charge the usage of the shard's tenants, and free the reservations that have run out."""
         await self._books.turn(self._shard)
+
+    async def _send_webhooks(self) -> None:
+        """Keep the shard's projections up with its events, and send what is due."""
+        await self._driver.turn(self._shard)
+        await self._postman.turn(self._shard)
+
+    async def _watch_readers(self) -> None:
+        """Name whoever keeps every reader of events waiting."""
+        stall = await self._slots.stall()
+        if stall is not None and stall.seconds > STALL_S:
+            log.warning(
+                "a transaction holds up all readers",
+                pid=stall.pid,
+                application=stall.application,
+                state=stall.state,
+                seconds=round(stall.seconds, 1),
+                mend=f"SELECT pg_terminate_backend({stall.pid})",
+            )
 
     async def _place_instances(self) -> None:
         for lease in await self._claim(Instance.kind, limit=100, per_tenant=10_000):
@@ -201,6 +250,14 @@ async def _call_or_bury(actor: Any, reference: Any) -> Any:
 def _log_failed(tenant: str, error: Exception) -> None:
     # An alteration is signed by nobody: it stays here until somebody has looked.
     log.error("log not published", tenant=tenant, error=type(error).__name__, detail=str(error))
+
+
+def _projection_failed(tenant: str, error: Exception) -> None:
+    log.error("projection stopped", tenant=tenant, error=type(error).__name__, detail=str(error))
+
+
+def _webhooks_failed(tenant: str, error: Exception) -> None:
+    log.error("webhooks not sent", tenant=tenant, error=type(error).__name__, detail=str(error))
 
 
 def _books_failed(tenant: str, error: Exception) -> None:

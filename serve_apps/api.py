@@ -29,9 +29,11 @@ from serve_apps.routes import (
     prices,
     runs,
     statements,
+    subscriptions,
     tenants,
     tokens,
     usage,
+    webhooks,
 )
 from serve_apps.services import Services
 from serve_apps.upstream import Upstreams
@@ -39,7 +41,8 @@ from webnova.compose import Installation
 
 DISTRIBUTION = "infera-webnova"
 METERING = (usage, prices, budgets, statements)
-ROUTES = (platforms, runs, blueprints, events, documents, audit, tenants, tokens, *METERING, health)
+BUS = (events, subscriptions, webhooks)
+ROUTES = (platforms, runs, blueprints, *BUS, documents, audit, tenants, tokens, *METERING, health)
 """Searched in this order: what is asked for most comes first."""
 
 

@@ -17,7 +17,7 @@ import structlog
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from engine.conductor.runs import HIDDEN as HIDDEN_OUTPUT
+from engine.conductor.catalogue import CATALOGUE
 from engine.kernel.contracts import Recorded, View
 from engine.kernel.errors import WebNovaError
 
@@ -28,9 +28,6 @@ NEWEST = -1
 
 HEARTBEAT = b": still here\n\n"
 OPENING = f"retry: {RECONNECT_MS}\n: connected\n\n".encode()
-
-# Where a process listens and what a token's secret hashes to are for the machinery alone.
-_HIDDEN = frozenset({"address", "secret_sha256"})
 
 _log = structlog.get_logger(__name__)
 
@@ -53,10 +50,6 @@ class Event(View):
 
 def shown(recorded: Recorded) -> Event:
     """A recorded event without what is for the machinery only."""
-    data = {name: value for name, value in recorded.data.items() if name not in _HIDDEN}
-    if isinstance(data.get("output"), dict):
-        output = data["output"].items()
-        data["output"] = {name: value for name, value in output if name not in HIDDEN_OUTPUT}
     return Event(
         cursor=recorded.cursor,
         type=recorded.type,
@@ -64,7 +57,7 @@ def shown(recorded: Recorded) -> Event:
         id=recorded.id,
         version=recorded.version,
         at=recorded.at,
-        data=data,
+        data=CATALOGUE.public_data(recorded),
         metadata=dict(recorded.metadata),
     )
 

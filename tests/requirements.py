@@ -40,7 +40,16 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     ),
     Requirement("S05", "Extension registry", "planned"),
     Requirement("S06", "AI sovereignty layer", "planned"),
-    Requirement("S07", "Event bus", "begun", ("tests/integration/test_ledger.py",)),
+    Requirement(
+        "S07",
+        "Event bus",
+        "begun",
+        (
+            "tests/integration/test_ledger.py",
+            "tests/integration/test_subscriptions.py",
+            "tests/integration/test_webhooks.py",
+        ),
+    ),
     Requirement("S08", "Core contracts", "begun", ("tests/architecture/test_contracts.py",)),
     Requirement(
         "S09", "Plugin system", "begun", ("tests/unit/kernel/test_plugins.py", "tests/contracts")

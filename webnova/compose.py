@@ -18,10 +18,15 @@ from engine.kernel.clock import system_clock
 from engine.kernel.contracts import Caller, Query, View
 from engine.kernel.dispatch import Dispatcher, Handlers, Reader, require
 from engine.kernel.errors import Unavailable
+from engine.kernel.secret import Secret
 from engine.ledger.metering.store import Holds, Metering
+from engine.ledger.subscriptions.store import Checkpoints
 from engine.ledger.transparency.audit import Auditor
 from engine.ledger.transparency.publication import Notary, open_publisher
 from engine.ledger.transparency.queries import Log
+from engine.ledger.webhooks.addresses import AllowedNetworks
+from engine.ledger.webhooks.sending import HttpSender
+from engine.ledger.webhooks.store import Deliveries
 from engine.trust.tenants import GetTenant, Tenant
 from engine.trust.tokens import Token, authenticate, parse
 from storage.budgets import PostgresHolds
@@ -31,8 +36,10 @@ from storage.feed import PostgresFeed
 from storage.glance import Glances, Key, NotPrefetched
 from storage.metering import PostgresMetering, PostgresMeteringBacklog
 from storage.streams import PostgresEventStore
+from storage.subscriptions import PostgresCheckpoints, PostgresSlots
 from storage.transactions import Parts, PostgresTransactions
 from storage.transparency import PostgresLog, PostgresLogBacklog, PostgresLogs
+from storage.webhooks import PostgresDeliveries, PostgresDeliveryBacklog
 from storage.work import PostgresWorkQueue
 from webnova.stack.home import Home
 
@@ -41,6 +48,10 @@ WORKER_URL = "WEBNOVA_DATABASE_URL_WORKER"
 HOME = "WEBNOVA_HOME"
 PUBLISHER = "WEBNOVA_CHECKPOINT_PUBLISHER"
 """Where checkpoints are published, as `kind:location`; the home's directory `audit` by default."""
+
+NETWORKS = "WEBNOVA_WEBHOOK_NETWORKS"
+"""Private networks that webhooks may be sent into, as `10.0.0.0/8, 127.0.0.1/32`; none by
+default."""
 
 PREFETCHED: dict[type[Query], Callable[[Any], Sequence[Key]]] = {
     GetPlatform: lambda query: [(Platform.kind, query.name), (Instance.kind, query.name)],
@@ -52,7 +63,13 @@ PREFETCHED: dict[type[Query], Callable[[Any], Sequence[Key]]] = {
 """The documents that a query's handler will look for, so that they can be read ahead. A handler
 that looks for others is answered all the same, only more slowly."""
 
-PARTS: Parts = {Metering: PostgresMetering, Holds: PostgresHolds, Log: PostgresLog}
+PARTS: Parts = {
+    Metering: PostgresMetering,
+    Holds: PostgresHolds,
+    Log: PostgresLog,
+    Checkpoints: PostgresCheckpoints,
+    Deliveries: PostgresDeliveries,
+}
 """What stores the features that keep tables of their own, by their contracts."""
 
 
@@ -77,15 +94,21 @@ class Installation:
         Raises `Unavailable` in a process that knows no home directory, where the keys are.
         """
         if self.home is None:
-            raise Unavailable(
-                f"The environment has no {HOME}, where the signing key is kept.",
-                mend="Start the installation with `webnova up`, which sets it for every process.",
-            )
+            raise _homeless()
         return _notary(self.home, os.environ.get(PUBLISHER) or f"file:{self.home.audit}", self.logs)
 
     def auditor(self) -> Auditor:
         """Who exports and checks logs; raises as `notary`."""
         return Auditor(self.notary(), self.logs)
+
+    def webhook_key(self) -> Secret:
+        """What the signing secrets of webhooks are derived from.
+
+        Raises `Unavailable` in a process that knows no home directory.
+        """
+        if self.home is None:
+            raise _homeless()
+        return _webhook_key(self.home)
 
     async def authenticate(self, token: str) -> Caller:
         """The caller whom an API token proves; `Unauthenticated` otherwise."""
@@ -154,6 +177,11 @@ def _notary(home: Home, publisher: str, logs: PostgresLogs) -> Notary:
     return Notary(home.log_name(), home.signing_keys(), open_publisher(publisher), logs)
 
 
+@lru_cache(maxsize=8)
+def _webhook_key(home: Home) -> Secret:
+    return home.create().secret("webhook-key")
+
+
 def work_queue(name: str, *, pool: int = 2, url: str | None = None) -> PostgresWorkQueue:
     """The executor's view of due work, as the worker role."""
     return PostgresWorkQueue(Database(url or _required(WORKER_URL), size=pool, name=name))
@@ -169,6 +197,33 @@ def metering_backlog(
 ) -> PostgresMeteringBacklog:
     """Whose books are to be kept, as the worker role."""
     return PostgresMeteringBacklog(Database(url or _required(WORKER_URL), size=pool, name=name))
+
+
+def slots(name: str, *, pool: int = 1, url: str | None = None) -> PostgresSlots:
+    """The slots of projections that are behind, as the worker role."""
+    return PostgresSlots(Database(url or _required(WORKER_URL), size=pool, name=name))
+
+
+def delivery_backlog(
+    name: str, *, pool: int = 1, url: str | None = None
+) -> PostgresDeliveryBacklog:
+    """Who has webhooks to be sent, as the worker role."""
+    return PostgresDeliveryBacklog(Database(url or _required(WORKER_URL), size=pool, name=name))
+
+
+def webhook_sender() -> HttpSender:
+    """Sends webhooks, to public addresses and where the environment allows it.
+
+    Raises `InvalidInput` for a setting that is no list of networks.
+    """
+    return HttpSender(AllowedNetworks.parse(os.environ.get(NETWORKS, "")))
+
+
+def _homeless() -> Unavailable:
+    return Unavailable(
+        f"The environment has no {HOME}, where the keys are kept.",
+        mend="Start the installation with `webnova up`, which sets it for every process.",
+    )
 
 
 def _required(variable: str) -> str:

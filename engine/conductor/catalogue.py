@@ -10,7 +10,11 @@ from engine.kernel.contracts import Catalogue
 from engine.kernel.dispatch import Handlers
 from engine.ledger import versions as versions_of_documents
 from engine.ledger.metering import budgets, entries, forecast, prices, rating, statements, usage
+from engine.ledger.subscriptions.projections import Projections
+from engine.ledger.subscriptions.records import Subscription, Subscriptions
 from engine.ledger.transparency import queries as log_queries
+from engine.ledger.webhooks.endpoints import Webhook, Webhooks
+from engine.ledger.webhooks.sending import Outbox, QueueDeliveries
 from engine.trust import tenants, tokens
 
 CATALOGUE = Catalogue(
@@ -26,14 +30,19 @@ CATALOGUE = Catalogue(
         entries.ClosedMonth,
         budgets.Budget,
         budgets.Reservation,
+        Subscription,
+        Webhook,
     ]
 )
+PROJECTIONS = Projections(CATALOGUE, [QueueDeliveries(CATALOGUE)])
 METERING = (usage, prices, entries, rating, budgets, statements, forecast)
 
 
 def all_handlers() -> Handlers:
     handlers = Handlers()
     handlers.include(versions_of_documents.handlers(CATALOGUE))
+    for made in (Subscriptions(CATALOGUE), Webhooks(CATALOGUE), Outbox(CATALOGUE), PROJECTIONS):
+        handlers.include(made.handlers())
     for part in (tenants, tokens, versions, requests, driving, log_queries, *METERING):
         handlers.include(part.handlers)
     return handlers

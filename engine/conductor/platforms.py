@@ -129,6 +129,8 @@ class InstanceDesired(Event):
 
 class InstanceStarted(Event):
     type = "instance.started"
+    private = frozenset({"address"})
+
     version: int
     address: str
     node: str

@@ -82,6 +82,8 @@ class StepProgressed(Event):
 
 class StepCompleted(Event):
     type = "run.step_completed"
+    private = frozenset({"output.address", "output.blueprint"})
+
     step: str
     output: dict[str, Any]
     at: datetime

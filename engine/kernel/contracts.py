@@ -40,6 +40,8 @@ class Event(Message):
     schema_version: ClassVar[int] = 1
     upcasts: ClassVar[Mapping[int, Upcast]] = {}
     """For each older schema version, how data of it becomes data of the next one."""
+    private: ClassVar[frozenset[str]] = frozenset()
+    """Fields that only the installation's own machinery may see; `field.key` is a key of one."""
 
 
 class Command(Message):
@@ -186,6 +188,7 @@ class Catalogue:
                     raise ValueError(f"two events are called {event.type!r}")
                 if set(event.upcasts) != set(range(1, event.schema_version)):
                     raise ValueError(f"{event.type!r} can't read all its older versions")
+        self._private = frozenset(each for event in self.events.values() for each in event.private)
 
     def decode(
         self, event_type: str, data: Mapping[str, Any], schema_version: int | None = None
@@ -207,6 +210,19 @@ class Catalogue:
         for older in range(version, event.schema_version):
             current = event.upcasts[older](current)
         return event.model_validate(current)
+
+    def public_data(self, recorded: Recorded) -> dict[str, Any]:
+        """The event's data as stored, without what is private.
+
+        An event of an unknown type loses whatever is private in any event.
+        """
+        event = self.events.get(recorded.type)
+        private = event.private if event else self._private
+        data = {name: value for name, value in recorded.data.items() if name not in private}
+        for name, _, key in (each.partition(".") for each in private):
+            if key and isinstance(data.get(name), Mapping):
+                data[name] = {k: value for k, value in data[name].items() if k != key}
+        return data
 
     def refold(self, document: type[D], history: Sequence[Recorded]) -> Versioned[D] | None:
         """The document that its events give, or None for an empty history."""

@@ -39,6 +39,13 @@ PERMISSIONS: dict[str, str] = {
     "blueprint.write": "Change Blueprints.",
     "run.read": "See runs and their progress.",
     "event.read": "Read the tenant's event stream.",
+    "subscription.read": "See durable subscriptions, how far they are, and their dead letters.",
+    "subscription.write": "Open and close durable subscriptions, and replay their dead letters.",
+    "subscription.consume": "Lease, acknowledge and reject events of durable subscriptions.",
+    "subscription.drive": "Keep projections up with the events (the executor only).",
+    "webhook.read": "See webhooks and their deliveries.",
+    "webhook.write": "Add, change and remove webhooks, see their secrets, and replay deliveries.",
+    "webhook.send": "Send what is due (the executor only).",
     "audit.read": "Read checkpoints, proofs and whole exports of the tenant's log.",
     "usage.read": "See usage, charges, statements and forecasts.",
     "usage.write": "Record usage.",
@@ -58,6 +65,8 @@ Label = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, ma
 
 class TokenIssued(Event):
     type = "token.issued"
+    private = frozenset({"secret_sha256"})
+
     id: str
     label: str
     secret_sha256: str

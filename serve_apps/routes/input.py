@@ -60,6 +60,20 @@ PeriodPath = Annotated[
     str,
     Path(description="A month (UTC).", pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])$"),
 ]
+EventIdPath = Annotated[
+    str,
+    Path(
+        description="Id of the event (a UUID).",
+        pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
+    ),
+]
+AfterEvent = Annotated[
+    str | None,
+    Query(
+        description="`next` of the page before; left out for the first page.",
+        pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
+    ),
+]
 Place = Annotated[
     str | None,
     Query(

@@ -25,7 +25,16 @@ router = new_router("tenants", "/tenants")
 READ = documented(401, 403, 404, 422, 503)
 FIRST_LABEL = "first token"
 
-_NOT_FOR_TENANTS = frozenset({"tenant.create", "tenant.read", "tenant.administer", "run.drive"})
+_NOT_FOR_TENANTS = frozenset(
+    {
+        "tenant.create",
+        "tenant.read",
+        "tenant.administer",
+        "run.drive",
+        "subscription.drive",
+        "webhook.send",
+    }
+)
 OWNER_PERMISSIONS = [name for name in PERMISSIONS if name not in _NOT_FOR_TENANTS]
 """What the first token of a tenant may do: everything inside it."""
 

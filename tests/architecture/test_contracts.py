@@ -14,8 +14,19 @@ from engine.kernel.secret import Secret
 from engine.trust.tokens import PERMISSIONS
 
 HANDLERS = all_handlers()
-WITHOUT_EVENT = {"KeepBlob", "RecordUsage"}
-"""Commands that only add to content-addressed storage or to an append-only series of rows."""
+WITHOUT_EVENT = {
+    "KeepBlob",
+    "RecordUsage",
+    "Project",
+    "LeaseEvents",
+    "AcknowledgeEvents",
+    "RejectEvent",
+    "RetryDelivery",
+    "ReplayWebhook",
+    "TakeDeliveries",
+}
+"""Commands that only add to content-addressed storage or to a series of rows, or that keep the
+place of a reader of events: an event for each event that is read would never end."""
 
 
 def _subclasses(base: type) -> set[type]:

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import AsyncIterator
 from typing import Any
 
+import asyncpg
 import pytest
 
 from engine.kernel.contracts import Call, Caller, Command
@@ -37,6 +38,15 @@ async def queue(postgres: TestDatabase) -> AsyncIterator[PostgresWorkQueue]:
 def tenant() -> str:
     """The name of a tenant that no other test uses."""
     return f"tenant-{next(_tenants)}"
+
+
+@pytest.fixture
+async def app(postgres: TestDatabase, tenant: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection of the application that sees the rows of the test's tenant."""
+    connection = await asyncpg.connect(postgres.app_url)
+    await connection.execute("SELECT set_config('webnova.tenant', $1, false)", tenant)
+    yield connection
+    await connection.close()
 
 
 def owner(tenant: str) -> Caller:

@@ -14,6 +14,7 @@ from webnova.cli import (
     budget_commands,
     cost_commands,
     doctor_command,
+    eventing_commands,
     job_commands,
     platform_commands,
     project_commands,
@@ -110,6 +111,24 @@ _history.command("show")(version_commands.show)
 _history.command("diff")(version_commands.diff)
 _history.command("blame")(version_commands.blame)
 app.add_typer(_history, name="history")
+
+_webhook = typer.Typer(help="Send events to where you want them.", no_args_is_help=True)
+_webhook.command("add")(eventing_commands.add_webhook)
+_webhook.command("list")(eventing_commands.list_webhooks)
+_webhook.command("show")(eventing_commands.show_webhook)
+_webhook.command("secret")(eventing_commands.show_secret)
+_webhook.command("switch")(eventing_commands.switch_webhook)
+_webhook.command("remove")(eventing_commands.remove_webhook)
+_webhook.command("deliveries")(eventing_commands.list_deliveries)
+_webhook.command("replay")(eventing_commands.replay_webhook)
+app.add_typer(_webhook, name="webhook")
+
+_subscription = typer.Typer(help="Durable subscriptions of programs.", no_args_is_help=True)
+_subscription.command("list")(eventing_commands.list_subscriptions)
+_subscription.command("show")(eventing_commands.show_subscription)
+_subscription.command("dead-letters")(eventing_commands.list_dead_letters)
+_subscription.command("replay")(eventing_commands.replay_dead_letters)
+app.add_typer(_subscription, name="subscription")
 
 _usage = typer.Typer(help="Record usage, sum it up and charge it.", no_args_is_help=True)
 _usage.command("record")(cost_commands.record_usage)

@@ -8,6 +8,16 @@ from pydantic import BaseModel, Field, RootModel
 
 from engine.ledger.transparency.export import Report
 from webnova.client import models
+from webnova.client.eventing_models import (
+    DeadLetter,
+    Delivery,
+    Replayed,
+    Requeued,
+    SigningSecrets,
+    Subscription,
+    SubscriptionSummary,
+    Webhook,
+)
 from webnova.client.models import (
     Blame,
     Budget,
@@ -176,6 +186,22 @@ class BudgetRows(RootModel[list[Budget]]):
     """`budget list`"""
 
 
+class WebhookRows(RootModel[list[Webhook]]):
+    """`webhook list`"""
+
+
+class DeliveryRows(RootModel[list[Delivery]]):
+    """`webhook deliveries`"""
+
+
+class SubscriptionRows(RootModel[list[SubscriptionSummary]]):
+    """`subscription list`"""
+
+
+class DeadLetterRows(RootModel[list[DeadLetter]]):
+    """`subscription dead-letters`"""
+
+
 SHAPES: dict[str, type[BaseModel]] = {
     "up": StackStatus,
     "down": StackStatus,
@@ -199,6 +225,18 @@ SHAPES: dict[str, type[BaseModel]] = {
     "history show": DocumentVersion,
     "history diff": models.Differences,
     "history blame": Blame,
+    "webhook add": Webhook,
+    "webhook list": WebhookRows,
+    "webhook show": Webhook,
+    "webhook secret": SigningSecrets,
+    "webhook switch": Webhook,
+    "webhook remove": Webhook,
+    "webhook deliveries": DeliveryRows,
+    "webhook replay": Requeued,
+    "subscription list": SubscriptionRows,
+    "subscription show": Subscription,
+    "subscription dead-letters": DeadLetterRows,
+    "subscription replay": Replayed,
     "usage record": UsageRecorded,
     "usage list": UsageRows,
     "usage unrated": UnratedRows,

@@ -57,7 +57,7 @@ class AsyncClient(AsyncMeteringCalls):
 
     async def health(self) -> models.Health:
         """Whether the installation and its database answer; needs no token."""
-        return await self._do(operations.health())
+        return await self.do(operations.health())
 
     async def create(
         self,
@@ -74,14 +74,14 @@ class AsyncClient(AsyncMeteringCalls):
         is derived.
         """
         wish = Wish(description, blueprint, blueprint_text)
-        return await self._do(operations.create(wish, name, idempotency_key))
+        return await self.do(operations.create(wish, name, idempotency_key))
 
     async def platform(self, name: str) -> models.Platform:
-        return await self._do(operations.platform(name))
+        return await self.do(operations.platform(name))
 
     def platforms(self) -> AsyncIterator[models.Platform]:
         """Every platform of the tenant, fetched page by page."""
-        return self._pages(operations.platforms)
+        return self.pages(operations.platforms)
 
     async def build(
         self,
@@ -93,16 +93,16 @@ class AsyncClient(AsyncMeteringCalls):
     ) -> models.PlatformAccepted:
         """Bring the platform to its Blueprint; when one is given, that is saved first."""
         wish = Wish(blueprint=blueprint, blueprint_text=blueprint_text)
-        return await self._do(operations.build(name, wish, idempotency_key))
+        return await self.do(operations.build(name, wish, idempotency_key))
 
     async def rollback(
         self, name: str, version: int | None = None, *, idempotency_key: str | None = None
     ) -> models.PlatformAccepted:
         """Put an earlier release back into service: the given version, or the one before."""
-        return await self._do(operations.rollback(name, version, idempotency_key))
+        return await self.do(operations.rollback(name, version, idempotency_key))
 
     async def credentials(self, name: str) -> models.Credentials:
-        return await self._do(operations.credentials(name))
+        return await self.do(operations.credentials(name))
 
     async def logs(
         self, name: str, lines: int = 200, *, follow: bool = False
@@ -112,58 +112,58 @@ class AsyncClient(AsyncMeteringCalls):
             async for line in self._stream(streaming.live_logs(name, lines)):
                 yield line
         else:
-            for line in (await self._do(operations.logs(name, lines))).lines:
+            for line in (await self.do(operations.logs(name, lines))).lines:
                 yield line
 
     async def blueprint(self, name: str, version: int | None = None) -> models.Blueprint:
-        return await self._do(operations.blueprint(name, version))
+        return await self.do(operations.blueprint(name, version))
 
     async def blueprint_yaml(self, name: str, version: int | None = None) -> str:
         """The Blueprint as canonical YAML."""
-        return await self._do(operations.blueprint_yaml(name, version))
+        return await self.do(operations.blueprint_yaml(name, version))
 
     async def save_blueprint(
         self, name: str, content: Mapping[str, Any], *, expected: str
     ) -> models.Blueprint:
         """Replace the Blueprint whose digest was `expected`; `PreconditionFailed` otherwise."""
-        return await self._do(operations.save_blueprint(name, content, expected))
+        return await self.do(operations.save_blueprint(name, content, expected))
 
     async def blueprint_versions(self, name: str) -> list[models.BlueprintVersion]:
-        return (await self._do(operations.blueprint_versions(name))).items
+        return (await self.do(operations.blueprint_versions(name))).items
 
     async def blueprint_diff(
         self, name: str, old: int | None = None, new: int | None = None
     ) -> list[models.Change]:
         """What changed between two versions of a platform's Blueprint."""
-        return (await self._do(operations.blueprint_diff(name, old, new))).changes
+        return (await self.do(operations.blueprint_diff(name, old, new))).changes
 
     async def validate(
         self, text: str | None = None, *, content: Mapping[str, Any] | None = None
     ) -> models.Validation:
         """Check a Blueprint. An invalid one raises `InvalidInput` with its places in `errors`."""
-        return await self._do(operations.validate(text, content))
+        return await self.do(operations.validate(text, content))
 
     async def diff(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[models.Change]:
-        return (await self._do(operations.diff(old, new))).changes
+        return (await self.do(operations.diff(old, new))).changes
 
     async def blueprint_schema(self) -> dict[str, Any]:
         """The JSON Schema of the Blueprint language."""
-        return await self._do(operations.blueprint_schema())
+        return await self.do(operations.blueprint_schema())
 
     async def run(self, id: str) -> models.Run:
-        return await self._do(operations.run(id))
+        return await self.do(operations.run(id))
 
     def runs(self, platform: str | None = None) -> AsyncIterator[models.Run]:
         """Every run of the tenant or of one platform, the newest first."""
-        return self._pages(lambda after, limit: operations.runs(platform, after, limit))
+        return self.pages(lambda after, limit: operations.runs(platform, after, limit))
 
     async def cancel(self, run: str, *, idempotency_key: str | None = None) -> models.Run:
         """Ask a run to stop. It ends soon after; a run that has ended stays as it is."""
-        return await self._do(operations.cancel(run, idempotency_key))
+        return await self.do(operations.cancel(run, idempotency_key))
 
     async def run_log(self, run: str) -> str:
         """The full account of a run's failure; `NotFound` when there was none."""
-        return await self._do(operations.run_log(run))
+        return await self.do(operations.run_log(run))
 
     def follow(self, run: str) -> AsyncIterator[models.Event]:
         """The run's events from its beginning to its end, as they happen, each exactly once."""
@@ -186,38 +186,38 @@ class AsyncClient(AsyncMeteringCalls):
         """The tenant's events after the cursor `after`, then, with `follow`, each new one."""
         if follow:
             return self._stream(streaming.live_events(after))
-        return self._pages(operations.events, after)
+        return self.pages(operations.events, after)
 
     async def audit_checkpoint(self) -> models.SignedCheckpoint:
         """The signed checkpoint of the tenant's log as it now is."""
-        return await self._do(operations.audit_checkpoint())
+        return await self.do(operations.audit_checkpoint())
 
     async def versions(self, kind: str, id: str, *, after: int = 0) -> models.VersionList:
         """A page of a document's versions, oldest first, with who made each."""
-        return await self._do(operations.versions(kind, id, after))
+        return await self.do(operations.versions(kind, id, after))
 
     async def version(self, kind: str, id: str, number: int) -> models.DocumentVersion:
-        return await self._do(operations.version(kind, id, number))
+        return await self.do(operations.version(kind, id, number))
 
     async def differences(
         self, kind: str, id: str, old: int | None = None, new: int | None = None
     ) -> models.Differences:
         """What differs between two versions; by default what the last change changed."""
-        return await self._do(operations.differences(kind, id, old, new))
+        return await self.do(operations.differences(kind, id, old, new))
 
     async def blame(self, kind: str, id: str, number: int | None = None) -> models.Blame:
         """Each value with the change that gave it its present form."""
-        return await self._do(operations.blame(kind, id, number))
+        return await self.do(operations.blame(kind, id, number))
 
     async def prove_inclusion(
         self, event: str | None = None, *, index: int | None = None, size: int | None = None
     ) -> models.InclusionProof:
         """That an event, named by its id or index, is in the log of the given size or now."""
-        return await self._do(operations.prove_inclusion(event, index, size))
+        return await self.do(operations.prove_inclusion(event, index, size))
 
     async def prove_consistency(self, old: int, new: int | None = None) -> models.ConsistencyProof:
         """That the log of the size `old` is the beginning of that of the size `new` or now."""
-        return await self._do(operations.prove_consistency(old, new))
+        return await self.do(operations.prove_consistency(old, new))
 
     def audit_export(self) -> AsyncIterator[bytes]:
         """The lines of an export of the whole log, without their ends; none is kept in memory.
@@ -229,13 +229,13 @@ class AsyncClient(AsyncMeteringCalls):
     async def create_tenant(
         self, name: str, title: str, *, idempotency_key: str | None = None
     ) -> models.TenantCreated:
-        return await self._do(operations.create_tenant(name, title, idempotency_key))
+        return await self.do(operations.create_tenant(name, title, idempotency_key))
 
     async def tenant(self, name: str) -> models.Tenant:
-        return await self._do(operations.tenant(name))
+        return await self.do(operations.tenant(name))
 
     def tenants(self) -> AsyncIterator[models.Tenant]:
-        return self._pages(operations.tenants)
+        return self.pages(operations.tenants)
 
     async def issue_token(
         self,
@@ -245,17 +245,17 @@ class AsyncClient(AsyncMeteringCalls):
         expires_at: datetime | None = None,
         idempotency_key: str | None = None,
     ) -> models.TokenIssued:
-        return await self._do(
+        return await self.do(
             operations.issue_token(label, permissions, expires_at, idempotency_key)
         )
 
     def tokens(self) -> AsyncIterator[models.Token]:
-        return self._pages(operations.tokens)
+        return self.pages(operations.tokens)
 
     async def revoke_token(self, id: str) -> models.Token:
-        return await self._do(operations.revoke_token(id))
+        return await self.do(operations.revoke_token(id))
 
-    async def _do(self, operation: Operation[T]) -> T:
+    async def do(self, operation: Operation[T]) -> T:
         request = self._session.request(operation)
         attempts = self._session.attempts()
         while True:
@@ -269,13 +269,13 @@ class AsyncClient(AsyncMeteringCalls):
                 pause = attempts.answered(response)
             await asyncio.sleep(pause)
 
-    async def _pages(
+    async def pages(
         self,
         page: Callable[[str | None, int], Operation[models.Page[T]]],
         after: str | None = None,
     ) -> AsyncIterator[T]:
         while True:
-            found = await self._do(page(after, PAGE))
+            found = await self.do(page(after, PAGE))
             for item in found.items:
                 yield item
             if found.next is None or found.next == after:

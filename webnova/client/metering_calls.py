@@ -21,10 +21,10 @@ class MeteringCalls(ABC):
     """
 
     @abstractmethod
-    def _do(self, operation: Operation[T]) -> T: ...
+    def do(self, operation: Operation[T]) -> T: ...
 
     @abstractmethod
-    def _pages(
+    def pages(
         self,
         page: Callable[[str | None, int], Operation[models.Page[T]]],
         after: str | None = None,
@@ -38,7 +38,7 @@ class MeteringCalls(ABC):
         Each has `source`, `id`, `meter`, `quantity`, `occurred_at`, and where known `user`,
         `platform`, `region` and `attributes`.
         """
-        return self._do(metering.record_usage(events, idempotency_key))
+        return self.do(metering.record_usage(events, idempotency_key))
 
     def usage(
         self,
@@ -51,15 +51,15 @@ class MeteringCalls(ABC):
     ) -> Iterator[models.UsageSum]:
         """Quantities by month, meter, platform and user, from `first` to `last` inclusive."""
         wanted = metering.UsageFilter(first, last, meter, platform, user)
-        return self._pages(lambda after, limit: metering.usage(wanted, after, limit))
+        return self.pages(lambda after, limit: metering.usage(wanted, after, limit))
 
     def unrated_usage(self) -> list[models.UnratedUsage]:
         """Usage that has no charge yet, and whether it is for want of a price."""
-        return self._do(metering.unrated_usage()).items
+        return self.do(metering.unrated_usage()).items
 
     def rate_usage(self, limit: int = 5000, *, idempotency_key: str | None = None) -> models.Rated:
         """Charge the next batch of usage; go on while `more` of the answer is true."""
-        return self._do(metering.rate_usage(limit, idempotency_key))
+        return self.do(metering.rate_usage(limit, idempotency_key))
 
     def publish_prices(
         self,
@@ -72,55 +72,55 @@ class MeteringCalls(ABC):
     ) -> models.PriceBook:
         """Add a version to a region's price book: the tiers of each meter that it lists."""
         body = {"region": region, "currency": currency, "valid_from": valid_from, "prices": prices}
-        return self._do(metering.publish_prices(body, idempotency_key))
+        return self.do(metering.publish_prices(body, idempotency_key))
 
     def price_books(self) -> Iterator[models.PriceBook]:
-        return self._pages(metering.price_books)
+        return self.pages(metering.price_books)
 
     def price_book(self, region: str) -> models.PriceBook:
-        return self._do(metering.price_book(region))
+        return self.do(metering.price_book(region))
 
     def budgets(self) -> Iterator[models.Budget]:
         """Every budget as it stands this month."""
-        return self._pages(metering.budgets)
+        return self.pages(metering.budgets)
 
     def budget(self, name: str, period: str | None = None) -> models.Budget:
-        return self._do(metering.budget(name, period))
+        return self.do(metering.budget(name, period))
 
     def set_budget(
         self, name: str, wish: BudgetWish, *, idempotency_key: str | None = None
     ) -> models.Budget:
         """Make a budget or change its limit and thresholds from this month on."""
-        return self._do(metering.set_budget(name, wish, idempotency_key))
+        return self.do(metering.set_budget(name, wish, idempotency_key))
 
     def reserve(
         self, budget: str, amount: Number, *, seconds: int = 300, idempotency_key: str | None = None
     ) -> models.Reservation:
         """Hold an amount before it is spent; `BudgetExceeded` when it is not left."""
-        return self._do(metering.reserve(budget, amount, seconds, idempotency_key))
+        return self.do(metering.reserve(budget, amount, seconds, idempotency_key))
 
     def reservation(self, budget: str, id: str) -> models.Reservation:
-        return self._do(metering.reservation(budget, id))
+        return self.do(metering.reservation(budget, id))
 
     def settle(
         self, budget: str, id: str, actual: Number, *, idempotency_key: str | None = None
     ) -> models.Reservation:
         """Record what was really spent, be it more than was held."""
-        return self._do(metering.settle(budget, id, actual, idempotency_key))
+        return self.do(metering.settle(budget, id, actual, idempotency_key))
 
     def release(
         self, budget: str, id: str, *, idempotency_key: str | None = None
     ) -> models.Reservation:
         """Give a reservation back unspent."""
-        return self._do(metering.release(budget, id, idempotency_key))
+        return self.do(metering.release(budget, id, idempotency_key))
 
     def statement(self, period: str) -> models.Statement:
         """What a month, such as `2026-05`, costs by platform, user and meter."""
-        return self._do(metering.statement(period))
+        return self.do(metering.statement(period))
 
     def close_month(self, period: str, *, idempotency_key: str | None = None) -> models.Statement:
         """Fix the statement of a month that is over and whose usage is charged."""
-        return self._do(metering.close_month(period, idempotency_key))
+        return self.do(metering.close_month(period, idempotency_key))
 
     def correct_charge(
         self,
@@ -133,24 +133,24 @@ class MeteringCalls(ABC):
     ) -> models.LedgerEntry:
         """Add to what a usage event was charged, or take off it."""
         body = {"source": source, "id": id, "amount": amount, "reason": reason}
-        return self._do(metering.correct_charge(body, idempotency_key))
+        return self.do(metering.correct_charge(body, idempotency_key))
 
     def ledger_entry(self, id: str) -> models.LedgerEntry:
-        return self._do(metering.ledger_entry(id))
+        return self.do(metering.ledger_entry(id))
 
     def forecast(self) -> models.Forecast:
         """What the present month will have cost at its end, with an interval."""
-        return self._do(metering.forecast())
+        return self.do(metering.forecast())
 
 
 class AsyncMeteringCalls(ABC):
     """`MeteringCalls` for asyncio."""
 
     @abstractmethod
-    async def _do(self, operation: Operation[T]) -> T: ...
+    async def do(self, operation: Operation[T]) -> T: ...
 
     @abstractmethod
-    def _pages(
+    def pages(
         self,
         page: Callable[[str | None, int], Operation[models.Page[T]]],
         after: str | None = None,
@@ -164,7 +164,7 @@ class AsyncMeteringCalls(ABC):
         Each has `source`, `id`, `meter`, `quantity`, `occurred_at`, and where known `user`,
         `platform`, `region` and `attributes`.
         """
-        return await self._do(metering.record_usage(events, idempotency_key))
+        return await self.do(metering.record_usage(events, idempotency_key))
 
     def usage(
         self,
@@ -177,17 +177,17 @@ class AsyncMeteringCalls(ABC):
     ) -> AsyncIterator[models.UsageSum]:
         """Quantities by month, meter, platform and user, from `first` to `last` inclusive."""
         wanted = metering.UsageFilter(first, last, meter, platform, user)
-        return self._pages(lambda after, limit: metering.usage(wanted, after, limit))
+        return self.pages(lambda after, limit: metering.usage(wanted, after, limit))
 
     async def unrated_usage(self) -> list[models.UnratedUsage]:
         """Usage that has no charge yet, and whether it is for want of a price."""
-        return (await self._do(metering.unrated_usage())).items
+        return (await self.do(metering.unrated_usage())).items
 
     async def rate_usage(
         self, limit: int = 5000, *, idempotency_key: str | None = None
     ) -> models.Rated:
         """Charge the next batch of usage; go on while `more` of the answer is true."""
-        return await self._do(metering.rate_usage(limit, idempotency_key))
+        return await self.do(metering.rate_usage(limit, idempotency_key))
 
     async def publish_prices(
         self,
@@ -200,57 +200,57 @@ class AsyncMeteringCalls(ABC):
     ) -> models.PriceBook:
         """Add a version to a region's price book: the tiers of each meter that it lists."""
         body = {"region": region, "currency": currency, "valid_from": valid_from, "prices": prices}
-        return await self._do(metering.publish_prices(body, idempotency_key))
+        return await self.do(metering.publish_prices(body, idempotency_key))
 
     def price_books(self) -> AsyncIterator[models.PriceBook]:
-        return self._pages(metering.price_books)
+        return self.pages(metering.price_books)
 
     async def price_book(self, region: str) -> models.PriceBook:
-        return await self._do(metering.price_book(region))
+        return await self.do(metering.price_book(region))
 
     def budgets(self) -> AsyncIterator[models.Budget]:
         """Every budget as it stands this month."""
-        return self._pages(metering.budgets)
+        return self.pages(metering.budgets)
 
     async def budget(self, name: str, period: str | None = None) -> models.Budget:
-        return await self._do(metering.budget(name, period))
+        return await self.do(metering.budget(name, period))
 
     async def set_budget(
         self, name: str, wish: BudgetWish, *, idempotency_key: str | None = None
     ) -> models.Budget:
         """Make a budget or change its limit and thresholds from this month on."""
-        return await self._do(metering.set_budget(name, wish, idempotency_key))
+        return await self.do(metering.set_budget(name, wish, idempotency_key))
 
     async def reserve(
         self, budget: str, amount: Number, *, seconds: int = 300, idempotency_key: str | None = None
     ) -> models.Reservation:
         """Hold an amount before it is spent; `BudgetExceeded` when it is not left."""
-        return await self._do(metering.reserve(budget, amount, seconds, idempotency_key))
+        return await self.do(metering.reserve(budget, amount, seconds, idempotency_key))
 
     async def reservation(self, budget: str, id: str) -> models.Reservation:
-        return await self._do(metering.reservation(budget, id))
+        return await self.do(metering.reservation(budget, id))
 
     async def settle(
         self, budget: str, id: str, actual: Number, *, idempotency_key: str | None = None
     ) -> models.Reservation:
         """Record what was really spent, be it more than was held."""
-        return await self._do(metering.settle(budget, id, actual, idempotency_key))
+        return await self.do(metering.settle(budget, id, actual, idempotency_key))
 
     async def release(
         self, budget: str, id: str, *, idempotency_key: str | None = None
     ) -> models.Reservation:
         """Give a reservation back unspent."""
-        return await self._do(metering.release(budget, id, idempotency_key))
+        return await self.do(metering.release(budget, id, idempotency_key))
 
     async def statement(self, period: str) -> models.Statement:
         """What a month, such as `2026-05`, costs by platform, user and meter."""
-        return await self._do(metering.statement(period))
+        return await self.do(metering.statement(period))
 
     async def close_month(
         self, period: str, *, idempotency_key: str | None = None
     ) -> models.Statement:
         """Fix the statement of a month that is over and whose usage is charged."""
-        return await self._do(metering.close_month(period, idempotency_key))
+        return await self.do(metering.close_month(period, idempotency_key))
 
     async def correct_charge(
         self,
@@ -263,11 +263,11 @@ class AsyncMeteringCalls(ABC):
     ) -> models.LedgerEntry:
         """Add to what a usage event was charged, or take off it."""
         body = {"source": source, "id": id, "amount": amount, "reason": reason}
-        return await self._do(metering.correct_charge(body, idempotency_key))
+        return await self.do(metering.correct_charge(body, idempotency_key))
 
     async def ledger_entry(self, id: str) -> models.LedgerEntry:
-        return await self._do(metering.ledger_entry(id))
+        return await self.do(metering.ledger_entry(id))
 
     async def forecast(self) -> models.Forecast:
         """What the present month will have cost at its end, with an interval."""
-        return await self._do(metering.forecast())
+        return await self.do(metering.forecast())

@@ -61,7 +61,7 @@ class Client(MeteringCalls):
 
     def health(self) -> models.Health:
         """Whether the installation and its database answer; needs no token."""
-        return self._do(operations.health())
+        return self.do(operations.health())
 
     def create(
         self,
@@ -78,14 +78,14 @@ class Client(MeteringCalls):
         is derived.
         """
         wish = Wish(description, blueprint, blueprint_text)
-        return self._do(operations.create(wish, name, idempotency_key))
+        return self.do(operations.create(wish, name, idempotency_key))
 
     def platform(self, name: str) -> models.Platform:
-        return self._do(operations.platform(name))
+        return self.do(operations.platform(name))
 
     def platforms(self) -> Iterator[models.Platform]:
         """Every platform of the tenant, fetched page by page."""
-        return self._pages(operations.platforms)
+        return self.pages(operations.platforms)
 
     def build(
         self,
@@ -97,72 +97,72 @@ class Client(MeteringCalls):
     ) -> models.PlatformAccepted:
         """Bring the platform to its Blueprint; when one is given, that is saved first."""
         wish = Wish(blueprint=blueprint, blueprint_text=blueprint_text)
-        return self._do(operations.build(name, wish, idempotency_key))
+        return self.do(operations.build(name, wish, idempotency_key))
 
     def rollback(
         self, name: str, version: int | None = None, *, idempotency_key: str | None = None
     ) -> models.PlatformAccepted:
         """Put an earlier release back into service: the given version, or the one before."""
-        return self._do(operations.rollback(name, version, idempotency_key))
+        return self.do(operations.rollback(name, version, idempotency_key))
 
     def credentials(self, name: str) -> models.Credentials:
-        return self._do(operations.credentials(name))
+        return self.do(operations.credentials(name))
 
     def logs(self, name: str, lines: int = 200, *, follow: bool = False) -> Iterator[str]:
         """The last lines that the platform wrote, then, with `follow`, each new one for ever."""
         if follow:
             return self._stream(streaming.live_logs(name, lines))
-        return iter(self._do(operations.logs(name, lines)).lines)
+        return iter(self.do(operations.logs(name, lines)).lines)
 
     def blueprint(self, name: str, version: int | None = None) -> models.Blueprint:
-        return self._do(operations.blueprint(name, version))
+        return self.do(operations.blueprint(name, version))
 
     def blueprint_yaml(self, name: str, version: int | None = None) -> str:
         """The Blueprint as canonical YAML."""
-        return self._do(operations.blueprint_yaml(name, version))
+        return self.do(operations.blueprint_yaml(name, version))
 
     def save_blueprint(
         self, name: str, content: Mapping[str, Any], *, expected: str
     ) -> models.Blueprint:
         """Replace the Blueprint whose digest was `expected`; `PreconditionFailed` otherwise."""
-        return self._do(operations.save_blueprint(name, content, expected))
+        return self.do(operations.save_blueprint(name, content, expected))
 
     def blueprint_versions(self, name: str) -> list[models.BlueprintVersion]:
-        return self._do(operations.blueprint_versions(name)).items
+        return self.do(operations.blueprint_versions(name)).items
 
     def blueprint_diff(
         self, name: str, old: int | None = None, new: int | None = None
     ) -> list[models.Change]:
         """What changed between two versions of a platform's Blueprint."""
-        return self._do(operations.blueprint_diff(name, old, new)).changes
+        return self.do(operations.blueprint_diff(name, old, new)).changes
 
     def validate(
         self, text: str | None = None, *, content: Mapping[str, Any] | None = None
     ) -> models.Validation:
         """Check a Blueprint. An invalid one raises `InvalidInput` with its places in `errors`."""
-        return self._do(operations.validate(text, content))
+        return self.do(operations.validate(text, content))
 
     def diff(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[models.Change]:
-        return self._do(operations.diff(old, new)).changes
+        return self.do(operations.diff(old, new)).changes
 
     def blueprint_schema(self) -> dict[str, Any]:
         """The JSON Schema of the Blueprint language."""
-        return self._do(operations.blueprint_schema())
+        return self.do(operations.blueprint_schema())
 
     def run(self, id: str) -> models.Run:
-        return self._do(operations.run(id))
+        return self.do(operations.run(id))
 
     def runs(self, platform: str | None = None) -> Iterator[models.Run]:
         """Every run of the tenant or of one platform, the newest first."""
-        return self._pages(lambda after, limit: operations.runs(platform, after, limit))
+        return self.pages(lambda after, limit: operations.runs(platform, after, limit))
 
     def cancel(self, run: str, *, idempotency_key: str | None = None) -> models.Run:
         """Ask a run to stop. It ends soon after; a run that has ended stays as it is."""
-        return self._do(operations.cancel(run, idempotency_key))
+        return self.do(operations.cancel(run, idempotency_key))
 
     def run_log(self, run: str) -> str:
         """The full account of a run's failure; `NotFound` when there was none."""
-        return self._do(operations.run_log(run))
+        return self.do(operations.run_log(run))
 
     def follow(self, run: str) -> Iterator[models.Event]:
         """The run's events from its beginning to its end, as they happen, each exactly once."""
@@ -183,38 +183,38 @@ class Client(MeteringCalls):
         """The tenant's events after the cursor `after`, then, with `follow`, each new one."""
         if follow:
             return self._stream(streaming.live_events(after))
-        return self._pages(operations.events, after)
+        return self.pages(operations.events, after)
 
     def audit_checkpoint(self) -> models.SignedCheckpoint:
         """The signed checkpoint of the tenant's log as it now is."""
-        return self._do(operations.audit_checkpoint())
+        return self.do(operations.audit_checkpoint())
 
     def versions(self, kind: str, id: str, *, after: int = 0) -> models.VersionList:
         """A page of a document's versions, oldest first, with who made each."""
-        return self._do(operations.versions(kind, id, after))
+        return self.do(operations.versions(kind, id, after))
 
     def version(self, kind: str, id: str, number: int) -> models.DocumentVersion:
-        return self._do(operations.version(kind, id, number))
+        return self.do(operations.version(kind, id, number))
 
     def differences(
         self, kind: str, id: str, old: int | None = None, new: int | None = None
     ) -> models.Differences:
         """What differs between two versions; by default what the last change changed."""
-        return self._do(operations.differences(kind, id, old, new))
+        return self.do(operations.differences(kind, id, old, new))
 
     def blame(self, kind: str, id: str, number: int | None = None) -> models.Blame:
         """Each value with the change that gave it its present form."""
-        return self._do(operations.blame(kind, id, number))
+        return self.do(operations.blame(kind, id, number))
 
     def prove_inclusion(
         self, event: str | None = None, *, index: int | None = None, size: int | None = None
     ) -> models.InclusionProof:
         """That an event, named by its id or index, is in the log of the given size or now."""
-        return self._do(operations.prove_inclusion(event, index, size))
+        return self.do(operations.prove_inclusion(event, index, size))
 
     def prove_consistency(self, old: int, new: int | None = None) -> models.ConsistencyProof:
         """That the log of the size `old` is the beginning of that of the size `new` or now."""
-        return self._do(operations.prove_consistency(old, new))
+        return self.do(operations.prove_consistency(old, new))
 
     def audit_export(self) -> Iterator[bytes]:
         """The lines of an export of the whole log, without their ends; none is kept in memory.
@@ -226,13 +226,13 @@ class Client(MeteringCalls):
     def create_tenant(
         self, name: str, title: str, *, idempotency_key: str | None = None
     ) -> models.TenantCreated:
-        return self._do(operations.create_tenant(name, title, idempotency_key))
+        return self.do(operations.create_tenant(name, title, idempotency_key))
 
     def tenant(self, name: str) -> models.Tenant:
-        return self._do(operations.tenant(name))
+        return self.do(operations.tenant(name))
 
     def tenants(self) -> Iterator[models.Tenant]:
-        return self._pages(operations.tenants)
+        return self.pages(operations.tenants)
 
     def issue_token(
         self,
@@ -242,15 +242,15 @@ class Client(MeteringCalls):
         expires_at: datetime | None = None,
         idempotency_key: str | None = None,
     ) -> models.TokenIssued:
-        return self._do(operations.issue_token(label, permissions, expires_at, idempotency_key))
+        return self.do(operations.issue_token(label, permissions, expires_at, idempotency_key))
 
     def tokens(self) -> Iterator[models.Token]:
-        return self._pages(operations.tokens)
+        return self.pages(operations.tokens)
 
     def revoke_token(self, id: str) -> models.Token:
-        return self._do(operations.revoke_token(id))
+        return self.do(operations.revoke_token(id))
 
-    def _do(self, operation: Operation[T]) -> T:
+    def do(self, operation: Operation[T]) -> T:
         request = self._session.request(operation)
         attempts = self._session.attempts()
         while True:
@@ -264,13 +264,13 @@ class Client(MeteringCalls):
                 pause = attempts.answered(response)
             time.sleep(pause)
 
-    def _pages(
+    def pages(
         self,
         page: Callable[[str | None, int], Operation[models.Page[T]]],
         after: str | None = None,
     ) -> Iterator[T]:
         while True:
-            found = self._do(page(after, PAGE))
+            found = self.do(page(after, PAGE))
             yield from found.items
             if found.next is None or found.next == after:
                 return

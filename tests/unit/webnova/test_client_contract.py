@@ -4,18 +4,37 @@ from __future__ import annotations
 
 import inspect
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
-from webnova.client import metering, models, operations
+from webnova.client import eventing, metering, models, operations
+from webnova.client import eventing_models as eventing_answers
 from webnova.client.metering import BudgetWish, UsageFilter
 from webnova.client.operations import Operation, Wish
 from webnova.client.streaming import audit_export, live_events, live_logs, run_events
 from webnova.reference import openapi
 
 SCHEMAS = {
+    eventing_answers.Slot: "Slot",
+    eventing_answers.Stall: "Stall",
+    eventing_answers.Subscription: "Subscription",
+    eventing_answers.SubscriptionSummary: "SubscriptionSummary",
+    eventing_answers.ConsumedEvent: "ConsumedEvent",
+    eventing_answers.LeasedEvents: "LeasedEvents",
+    eventing_answers.Acknowledged: "Acknowledged",
+    eventing_answers.DeadLetter: "DeadLetter",
+    eventing_answers.Replayed: "Replayed",
+    eventing_answers.Webhook: "Webhook",
+    eventing_answers.SigningSecrets: "SigningSecrets",
+    eventing_answers.Delivery: "Delivery",
+    eventing_answers.Requeued: "Requeued",
+    models.Page[eventing_answers.SubscriptionSummary]: "SubscriptionPage",
+    models.Page[eventing_answers.DeadLetter]: "DeadLetterPage",
+    models.Page[eventing_answers.Webhook]: "WebhookPage",
+    models.Page[eventing_answers.Delivery]: "DeliveryPage",
     models.Blueprint: "Blueprint",
     models.Budget: "Budget",
     models.CurrencyForecast: "CurrencyForecast",
@@ -76,7 +95,17 @@ SCHEMAS = {
 
 KEPT = ("type", "format", "items", "additionalProperties", "anyOf", "$ref", "enum", "const")
 NAMES = {model.__name__: name for model, name in SCHEMAS.items()}
-NO_CALLS = ("path", "reading", "exact", "_get", "_post", "_text", "_object", "_checkpoint")
+NO_CALLS = (
+    "path",
+    "reading",
+    "exact",
+    "_get",
+    "_post",
+    "_text",
+    "_object",
+    "_checkpoint",
+    "all_of",
+)
 SAMPLES: dict[str, Any] = {
     "kind": "blueprint",
     "number": 1,
@@ -105,6 +134,13 @@ SAMPLES: dict[str, Any] = {
     "actual": "1",
     "period": "2026-05",
     "correction": {},
+    "types": ["*"],
+    "consumer": "one",
+    "leased": eventing_answers.LeasedEvents(slot=0, fence=1, cursor="1-1", items=[]),
+    "event_id": "e",
+    "error": "no",
+    "url": "https://x.example/",
+    "since": datetime(2030, 1, 1, tzinfo=UTC),
 }
 
 
@@ -166,7 +202,7 @@ def called() -> dict[tuple[str, str], str]:
     found = {}
     functions = [
         found
-        for module in (operations, metering)
+        for module in (operations, metering, eventing)
         for found in inspect.getmembers(module, inspect.isfunction)
         if found[1].__module__ == module.__name__
     ]
