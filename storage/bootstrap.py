@@ -28,6 +28,7 @@ WORKER = "webnova_worker"
 ROLES = (OWNER, APP, WORKER)
 DATABASE = "webnova"
 EXTENSIONS = ("vector", "pg_trgm")
+TRANSACTION_TIMEOUT_SINCE = 170_000
 MINIMUM_VERSION = 160000
 
 _ADVISORY_KEY = 0x57454E4F5641  # so that two starters take turns
@@ -102,8 +103,9 @@ async def bootstrap_database(
     connection = await _connect(admin_url)
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", _ADVISORY_KEY)
-        await _require_version(connection)
+        version = await _require_version(connection)
         await _ensure_roles(connection, admin_url, passwords, target)
+        await _bound_transactions(connection, version)
         await _ensure_database(connection, target)
         await _prepare_database(admin_url, target)
     finally:
@@ -126,12 +128,13 @@ async def _connect(url: str) -> asyncpg.Connection:
         ) from error
 
 
-async def _require_version(connection: asyncpg.Connection) -> None:
+async def _require_version(connection: asyncpg.Connection) -> int:
     version = int(await connection.fetchval("SELECT current_setting('server_version_num')"))
     if version < MINIMUM_VERSION:
         raise Unavailable(
             f"Postgres {version // 10000} is too old.", mend="Use Postgres 16 or later."
         )
+    return version
 
 
 async def _ensure_roles(
@@ -153,12 +156,18 @@ async def _ensure_roles(
         elif not await _can_log_in(admin_url, role, password):
             await connection.execute(f"ALTER ROLE {role} PASSWORD '{scram_verifier(password)}'")
         await connection.execute(f"ALTER ROLE {role} SET timezone = 'UTC'")
-    for role in (APP, WORKER):
-        await connection.execute(
-            f"ALTER ROLE {role} SET idle_in_transaction_session_timeout = 60000"
-        )
     # An administrator who is no superuser may give objects only to roles that it can become.
     await connection.execute(f"GRANT {OWNER} TO CURRENT_USER WITH INHERIT TRUE, SET TRUE")
+
+
+async def _bound_transactions(connection: asyncpg.Connection, version: int) -> None:
+    """One open writer holds all readers of events up, so none may stay open for long."""
+    bounds = {"idle_in_transaction_session_timeout": "60s"}
+    if version >= TRANSACTION_TIMEOUT_SINCE:
+        bounds["transaction_timeout"] = "120s"
+    for role in (APP, WORKER):
+        for name, longest in bounds.items():
+            await connection.execute(f"ALTER ROLE {role} SET {name} = '{longest}'")
 
 
 async def _can_log_in(admin_url: str, role: str, password: str) -> bool:

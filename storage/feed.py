@@ -2,9 +2,11 @@
 
 Positions are drawn before commit, so a reader that remembers only a position skips events of
 writers that commit late. Readers here go by `(xid, position)` and look only at transactions below
-`pg_snapshot_xmin(pg_current_snapshot())`: every such transaction has ended, so nothing can appear
-behind the cursor any more. The price is that one long transaction holds readers up; the pools'
-`idle_in_transaction_session_timeout` and `statement_timeout` bound that.
+the horizon, `pg_snapshot_xmin(pg_current_snapshot())`: every such transaction has ended, so nothing
+can appear behind the cursor any more. The price is that one long transaction holds readers up; the
+pools' `idle_in_transaction_session_timeout` and `statement_timeout`, and the roles'
+`transaction_timeout`, bound that. `storage.clusters` keeps the order when the database moves to
+another server.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ SELECT e.* FROM (SELECT set_config('webnova.tenant', $1, true) AS tenant OFFSET 
 CROSS JOIN LATERAL (
     SELECT {COLUMNS}, xid FROM webnova.events
     WHERE tenant_id = s.tenant AND (xid, position) > ($2::text::xid8, $3)
-      AND xid < pg_snapshot_xmin(pg_current_snapshot()) {{conditions}}
+      AND xid < webnova.horizon() {{conditions}}
     ORDER BY events.xid, events.position LIMIT $4
 ) e ORDER BY e.xid, e.position
 """

@@ -10,6 +10,7 @@ from alembic.config import Config
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
+from storage.clusters import adopt
 from storage.database import driver_url
 
 AHEAD = 13
@@ -23,6 +24,8 @@ LOCK = 0x7765626E6F7661
 async def upgrade_async(owner_url: str, *, to: str = "head") -> None:
     """Run every migration up to `to` that the database has not seen, as the owner of the schema.
 
+    A database that was restored into another cluster is made to go on there.
+
     Any number of processes may call this at once; one works and the others wait.
     """
     engine = create_async_engine(driver_url(owner_url))
@@ -32,6 +35,7 @@ async def upgrade_async(owner_url: str, *, to: str = "head") -> None:
             await connection.commit()
             await _migrate(connection, to)
             if to == "head":
+                await adopt(connection)
                 await connection.execute(MONTHS_AHEAD, {"months": AHEAD})
                 await connection.commit()
             await connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": LOCK})

@@ -41,7 +41,7 @@ HOLD = text(
 NEXT = text(
     f"SELECT {EVENT_COLUMNS} FROM events WHERE tenant_id = :t"
     " AND (xid, position) > (CAST(CAST(:x AS text) AS xid8), :p)"
-    " AND xid < pg_snapshot_xmin(pg_current_snapshot())"
+    " AND xid < webnova.horizon()"
     " ORDER BY events.xid, events.position LIMIT :limit"
 )
 ADD_LEAVES = text(
@@ -104,7 +104,7 @@ BEHIND = text(
           SELECT FROM events e
           WHERE e.tenant_id = t.tenant_id
             AND (e.xid, e.position) > (coalesce(h.xid, '0'), coalesce(h.position, 0))
-            AND e.xid < pg_snapshot_xmin(pg_current_snapshot())
+            AND e.xid < webnova.horizon()
       )
     LIMIT :limit
     """

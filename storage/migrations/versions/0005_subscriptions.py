@@ -24,6 +24,13 @@ CREATE FUNCTION webnova.horizon() RETURNS xid8 LANGUAGE sql STABLE
 RETURN pg_snapshot_xmin(pg_current_snapshot())
 --;
 ALTER TABLE webnova.events ALTER COLUMN xid SET DEFAULT webnova.current_xid()
+--;
+DO $$
+BEGIN
+    EXECUTE format('CREATE FUNCTION webnova.cluster() RETURNS bigint LANGUAGE sql IMMUTABLE'
+        ' RETURN (%L)::bigint', (SELECT system_identifier FROM pg_control_system()));
+END
+$$
 """
 
 TABLES = """
