@@ -39,6 +39,7 @@ class Event(View):
     """
 
     cursor: str
+    event_id: str
     type: str
     kind: str
     id: str
@@ -52,6 +53,7 @@ def shown(recorded: Recorded) -> Event:
     """A recorded event without what is for the machinery only."""
     return Event(
         cursor=recorded.cursor,
+        event_id=recorded.event_id,
         type=recorded.type,
         kind=recorded.kind,
         id=recorded.id,

@@ -40,7 +40,7 @@ METERING = (usage, prices, entries, rating, budgets, statements, forecast)
 
 def all_handlers() -> Handlers:
     handlers = Handlers()
-    handlers.include(versions_of_documents.handlers(CATALOGUE))
+    handlers.include(versions_of_documents.handlers(CATALOGUE, handlers))
     for made in (Subscriptions(CATALOGUE), Webhooks(CATALOGUE), Outbox(CATALOGUE), PROJECTIONS):
         handlers.include(made.handlers())
     for part in (tenants, tokens, versions, requests, driving, log_queries, *METERING):

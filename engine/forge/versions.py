@@ -40,6 +40,9 @@ class BlueprintRecord(Document):
         assert isinstance(event, BlueprintSaved)
         return cls(platform=event.platform, content=event.content, digest=event.digest)
 
+    def restoring(self) -> Command:
+        return SaveBlueprint(platform=self.platform, content=self.content, origin="restored")
+
 
 class BlueprintView(View):
     platform: str

@@ -81,6 +81,13 @@ class Document(Message):
     def fold(cls, state: Self | None, event: Event) -> Self:
         raise NotImplementedError
 
+    def restoring(self) -> Command | None:
+        """The command that makes a later state of the document what this one is.
+
+        None for a kind that tells what has happened: that can't be wished back.
+        """
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class Due:

@@ -13,9 +13,18 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, JsonValue
 
-from engine.kernel.contracts import Catalogue, Document, Query, Recorded, View
-from engine.kernel.dispatch import Handlers, Reader
-from engine.kernel.errors import InvalidInput, NotFound
+from engine.kernel.contracts import (
+    Call,
+    Catalogue,
+    Command,
+    Document,
+    Event,
+    Query,
+    Recorded,
+    View,
+)
+from engine.kernel.dispatch import Handlers, Reader, Transaction, require
+from engine.kernel.errors import Conflict, InvalidInput, NotFound
 
 MISSING = object()
 
@@ -49,6 +58,21 @@ class BlameDocument(VersionQuery):
     """Without a version, the present one."""
 
     version: int | None = Field(None, ge=1)
+
+
+class RestoreDocument(Command):
+    """Make a document what it was at a version, by a change of its own like any other.
+
+    Needs the permission of that change as well. What the kind counts or watches on the side, such
+    as which thresholds of a budget were told, goes on.
+    """
+
+    permission: ClassVar[str] = "audit.read"
+    emits: ClassVar[tuple[type[Event], ...]] = ()
+
+    kind: str
+    id: str
+    version: int = Field(ge=1)
 
 
 class Authorship(View):
@@ -102,10 +126,14 @@ class Blame(View):
     items: list[Blamed]
 
 
-def handlers(catalogue: Catalogue) -> Handlers:
-    """The handlers over the documents of an installation's catalogue."""
+def handlers(catalogue: Catalogue, others: Handlers) -> Handlers:
+    """The handlers over the documents of an installation's catalogue.
+
+    `others` has the handlers of the commands that restore them, by the time they are needed.
+    """
     made = Handlers()
-    versions = Versions(catalogue)
+    versions = Versions(catalogue, others)
+    made.command(RestoreDocument, DocumentVersion)(versions.restore)
     made.query(ListVersions, VersionList)(versions.list)
     made.query(GetVersion, DocumentVersion)(versions.get)
     made.query(CompareVersions, Differences)(versions.compare)
@@ -114,8 +142,9 @@ def handlers(catalogue: Catalogue) -> Handlers:
 
 
 class Versions:
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, others: Handlers) -> None:
         self._catalogue = catalogue
+        self._others = others
 
     async def list(self, query: ListVersions, reader: Reader) -> VersionList:
         _, history = await self._history(query, reader)
@@ -128,6 +157,23 @@ class Versions:
         document, history = await self._history(query, reader)
         data = self._at(document, history, query.version)
         return DocumentVersion(kind=query.kind, id=query.id, version=query.version, data=data)
+
+    async def restore(self, command: RestoreDocument, tx: Transaction, call: Call) -> View:
+        document, history = await self._history(command, tx)
+        self._known(history, command.version)
+        wish = self._folded_to(document, history, command.version).restoring()
+        if wish is None:
+            raise Conflict(
+                f"A {command.kind} tells what has happened; no version of it can be restored.",
+                mend="Change what it tells of instead.",
+            )
+        require(call.caller, type(wish).permission, call.tenant)
+        handler, _ = self._others.commands[type(wish)]
+        await handler(wish, tx, call)
+        found = await tx.find(document, command.id)
+        assert found is not None
+        data = found.document.model_dump(mode="json")
+        return DocumentVersion(kind=command.kind, id=command.id, version=found.version, data=data)
 
     async def compare(self, query: CompareVersions, reader: Reader) -> Differences:
         document, history = await self._history(query, reader)
@@ -162,7 +208,7 @@ class Versions:
         return Blame(version=version, items=items)
 
     async def _history(
-        self, query: VersionQuery, reader: Reader
+        self, query: VersionQuery | RestoreDocument, reader: Reader
     ) -> tuple[type[Document], Sequence[Recorded]]:
         document = self._catalogue.documents.get(query.kind)
         if document is None:
@@ -177,11 +223,14 @@ class Versions:
         self, document: type[Document], history: Sequence[Recorded], version: int
     ) -> dict[str, Any]:
         self._known(history, version)
-        state: Document | None = None
-        for recorded in history[:version]:
-            state = self._folded(document, state, recorded)
-        assert state is not None
-        return state.model_dump(mode="json")
+        return self._folded_to(document, history, version).model_dump(mode="json")
+
+    def _folded_to(
+        self, document: type[Document], history: Sequence[Recorded], version: int
+    ) -> Document:
+        found = self._catalogue.refold(document, history[:version])
+        assert found is not None
+        return found.document
 
     @staticmethod
     def _known(history: Sequence[Recorded], version: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import Path, Query
+from pydantic import Field
 from starlette.responses import Response
 
 from engine.ledger.versions import (
@@ -15,13 +16,14 @@ from engine.ledger.versions import (
     DocumentVersion,
     GetVersion,
     ListVersions,
+    RestoreDocument,
     VersionList,
 )
-from serve_apps.authentication import Reading
+from serve_apps.authentication import Reading, Writing
 from serve_apps.problems import documented
 from serve_apps.routes import new_router
 from serve_apps.routes.answers import answered, message
-from serve_apps.routes.input import LARGEST_VERSION
+from serve_apps.routes.input import LARGEST_VERSION, RequestBody
 
 router = new_router("documents", "/documents")
 READ = documented(401, 403, 404, 422, 503)
@@ -30,6 +32,10 @@ Kind = Annotated[str, Path(pattern=r"^[a-z][a-z0-9_-]*$", max_length=40, example
 Id = Annotated[str, Path(pattern=r"^[\x21-\x2e\x30-\x7e]+$", max_length=200, examples=["clinic"])]
 Version = Annotated[int, Path(ge=1, le=LARGEST_VERSION)]
 MaybeVersion = Annotated[int | None, Query(ge=1, le=LARGEST_VERSION)]
+
+
+class Restoring(RequestBody):
+    version: int = Field(ge=1, le=LARGEST_VERSION)
 
 
 @router.get(
@@ -93,3 +99,15 @@ async def blame_document(
     """Each value of a document with the change that gave it its present form."""
     query = BlameDocument(kind=kind, id=id, version=version)
     return answered(await session.ask(Blame, query))
+
+
+@router.post(
+    "/{kind}/{id}/restore",
+    response_model=DocumentVersion,
+    responses=documented(401, 403, 404, 409, 413, 422, 429, 503),
+    openapi_extra=message(RestoreDocument),
+)
+async def restore_document(kind: Kind, id: Id, body: Restoring, session: Writing) -> Response:
+    """Make a document what it was at a version; needs the right to change it, too."""
+    command = RestoreDocument(kind=kind, id=id, version=body.version)
+    return answered(await session.tell(DocumentVersion, command))

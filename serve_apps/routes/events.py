@@ -13,6 +13,7 @@ from serve_apps.events import Event, event_stream, recorded_frames, shown
 from serve_apps.problems import documented
 from serve_apps.routes import new_router
 from serve_apps.routes.answers import answered
+from serve_apps.routes.input import EventIdPath
 from serve_apps.services import services_of
 
 router = new_router("events", "/events")
@@ -23,6 +24,16 @@ LastEventId = Annotated[
     str | None,
     Header(pattern=CURSOR, description="Id of the last event received; the stream goes on there."),
 ]
+
+
+class EventLinks(View):
+    """`causes` are what led to the event, the nearest first; `siblings` happened in the same
+    transaction; `effects` are what it led to, in order. At most 20 steps are followed each way."""
+
+    event: Event
+    causes: list[Event]
+    siblings: list[Event]
+    effects: list[Event]
 
 
 class EventPage(View):
@@ -65,6 +76,29 @@ async def list_events(
     await feed.read(session.tenant, after=cursor, limit=1)
     events = feed.subscribe(session.tenant, after=cursor)
     return event_stream(recorded_frames(events, session.prove_again), services.streams)
+
+
+@router.get(
+    "/{event_id}/links",
+    response_model=EventLinks,
+    responses=documented(401, 403, 404, 422, 503),
+    openapi_extra={
+        "x-webnova-message": "EventStore",
+        "x-webnova-permission": PERMISSION,
+        "x-webnova-writes": False,
+    },
+)
+async def get_event_links(event_id: EventIdPath, session: Reading, request: Request) -> Response:
+    """Why an event happened, what happened with it, and what came of it."""
+    await session.require(PERMISSION)
+    found = await services_of(request).installation.streams.links(session.tenant, event_id)
+    view = EventLinks(
+        event=shown(found.event),
+        causes=[shown(each) for each in found.causes],
+        siblings=[shown(each) for each in found.siblings],
+        effects=[shown(each) for each in found.effects],
+    )
+    return answered(view)
 
 
 def is_past(cursor: str, recorded: Recorded) -> bool:

@@ -24,9 +24,11 @@ WITHOUT_EVENT = {
     "RetryDelivery",
     "ReplayWebhook",
     "TakeDeliveries",
+    "RestoreDocument",
 }
 """Commands that only add to content-addressed storage or to a series of rows, or that keep the
-place of a reader of events: an event for each event that is read would never end."""
+place of a reader of events: an event for each event that is read would never end; and one that
+stands for other commands, whose events it leaves."""
 
 
 def _subclasses(base: type) -> set[type]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
 
 from engine.conductor.requests import CreatePlatform
 from engine.forge.versions import SaveBlueprint
 from engine.kernel.contracts import Call, Caller
-from engine.kernel.errors import Forbidden, InvalidInput, NotFound
+from engine.kernel.errors import BudgetExceeded, Conflict, Forbidden, InvalidInput, NotFound
+from engine.ledger.metering.budgets import GetBudget, ReserveBudget, SetBudget
+from engine.ledger.streams import Append, NewEvent, Origin
 from engine.ledger.versions import (
     Blame,
     BlameDocument,
@@ -18,9 +21,13 @@ from engine.ledger.versions import (
     DocumentVersion,
     GetVersion,
     ListVersions,
+    RestoreDocument,
     VersionList,
 )
-from tests.integration.conftest import owner
+from engine.trust.tokens import TokenRevoked
+from serve_apps.api import create_api
+from tests.integration.conftest import execute, owner
+from tests.integration.serving import ScriptedGateway, issue, served
 from webnova.compose import Installation
 
 FIRST: dict[str, Any] = {
@@ -152,3 +159,71 @@ async def test_versions_are_walled_and_need_their_permission(
         await installation.dispatcher.ask(query, reader, shop)
     with pytest.raises(NotFound, match=r"there are: .*blueprint"):
         await ask(installation, shop, ListVersions(kind="secret", id="shop"))
+
+
+async def restore(installation: Installation, caller: Caller, kind: str, id: str, to: int) -> Any:
+    command = RestoreDocument(kind=kind, id=id, version=to)
+    return await installation.dispatcher.execute(Call(command, caller, caller.tenant))
+
+
+async def test_a_blueprint_is_restored_as_a_new_version(
+    installation: Installation, shop: str
+) -> None:
+    before = await ask(installation, shop, GetVersion(kind="blueprint", id="shop", version=2))
+    found = await restore(installation, owner(shop), "blueprint", "shop", 2)
+    assert (found.version, found.data) == (4, before.data)
+    blame = await ask(installation, shop, BlameDocument(kind="blueprint", id="shop"))
+    assert {each.by.version for each in blame.items if each.path.endswith("/price/type")} == {4}
+
+
+async def test_a_budget_is_restored_with_the_limit_that_holds(
+    installation: Installation, tenant: str
+) -> None:
+    for limit in ("10", "99"):
+        await execute(installation, tenant, SetBudget(name="ai-calls", limit=limit, currency="SAR"))
+    await restore(installation, owner(tenant), "budget", "ai-calls", 1)
+    held = await ask(installation, tenant, GetBudget(name="ai-calls"))
+    assert str(held.limit) == "10"
+    with pytest.raises(BudgetExceeded):
+        await execute(installation, tenant, ReserveBudget(budget="ai-calls", amount="11"))
+
+
+async def test_restoring_is_refused_where_it_can_not_be_or_may_not_be(
+    installation: Installation, shop: str
+) -> None:
+    (run,) = await installation.feed.read(shop, after=None, kind="run", limit=1)
+    with pytest.raises(Conflict, match="tells what has happened"):
+        await restore(installation, owner(shop), "run", run.id, 1)
+    with pytest.raises(NotFound):
+        await restore(installation, owner(shop), "blueprint", "shop", 9)
+    reader = as_caller("auditor", shop, "audit.read")
+    with pytest.raises(Forbidden, match=r"blueprint\.write"):
+        await restore(installation, reader, "blueprint", "shop", 1)
+    history = await ask(installation, shop, ListVersions(kind="blueprint", id="shop"))
+    assert len(history.items) == 3
+
+
+async def test_the_causes_and_effects_of_an_event_are_told_over_http(
+    installation: Installation, shop: str
+) -> None:
+    first = (await installation.feed.read(shop, after=None, limit=1))[0]
+    follower = Append("seen", "x", [NewEvent(TokenRevoked())])
+    await installation.streams.append(
+        shop, [follower], Origin(caller="reactor", cause=first.event_id)
+    )
+    token = await issue(installation, shop)
+    async with (
+        served(create_api(installation, ScriptedGateway())) as address,
+        httpx.AsyncClient(
+            base_url=f"{address}/api/v1", headers={"authorization": f"Bearer {token}"}
+        ) as client,
+    ):
+        links = (await client.get(f"/events/{first.event_id}/links")).json()
+        assert links["event"]["event_id"] == first.event_id
+        assert [each["type"] for each in links["effects"]] == ["token.revoked"]
+        assert {each["type"] for each in links["siblings"]} >= {"run.requested"}
+        (effect,) = links["effects"]
+        back = (await client.get(f"/events/{effect['event_id']}/links")).json()
+        assert [each["event_id"] for each in back["causes"]] == [first.event_id]
+        unknown = await client.get("/events/00000000-0000-0000-0000-000000000000/links")
+        assert unknown.status_code == 404

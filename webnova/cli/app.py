@@ -110,6 +110,8 @@ _history.command("list")(version_commands.list_versions)
 _history.command("show")(version_commands.show)
 _history.command("diff")(version_commands.diff)
 _history.command("blame")(version_commands.blame)
+_history.command("restore")(version_commands.restore)
+_history.command("causes")(version_commands.causes)
 app.add_typer(_history, name="history")
 
 _webhook = typer.Typer(help="Send events to where you want them.", no_args_is_help=True)

@@ -11,6 +11,7 @@ from webnova.client import models
 from webnova.client.eventing_models import (
     DeadLetter,
     Delivery,
+    EventLinks,
     Replayed,
     Requeued,
     SigningSecrets,
@@ -225,6 +226,8 @@ SHAPES: dict[str, type[BaseModel]] = {
     "history show": DocumentVersion,
     "history diff": models.Differences,
     "history blame": Blame,
+    "history restore": DocumentVersion,
+    "history causes": EventLinks,
     "webhook add": Webhook,
     "webhook list": WebhookRows,
     "webhook show": Webhook,

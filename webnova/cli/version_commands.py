@@ -50,6 +50,41 @@ def show(
 
 
 @command
+def restore(
+    output: Output, kind: Kind, id: Id, version: Annotated[int, typer.Argument(min=1)]
+) -> None:
+    """Make a document what it was at a version."""
+    from webnova.client import eventing
+
+    with connect() as client:
+        found = client.do(eventing.restore_version(kind, id, version))
+    output.value(found)
+    output.say(f"{kind} {id} is at version {found.version} and as it was at version {version}.")
+
+
+@command
+def causes(
+    output: Output, event_id: Annotated[str, typer.Argument(metavar="EVENT", help="Its id.")]
+) -> None:
+    """Show why an event happened, what happened with it, and what came of it."""
+    from webnova.client import eventing
+
+    with connect() as client:
+        found = client.do(eventing.event_links(event_id))
+    output.value(found)
+    for heading, events in {
+        "because of": found.causes,
+        "the event": [found.event],
+        "together with": found.siblings,
+        "led to": found.effects,
+    }.items():
+        if events:
+            output.say(heading, style="bold")
+        for each in events:
+            output.say(f"  {each.at:%Y-%m-%d %H:%M:%S} {each.type} {each.kind}/{each.id}")
+
+
+@command
 def diff(
     output: Output,
     kind: Kind,

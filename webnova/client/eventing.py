@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from webnova.client import eventing_models as models
-from webnova.client.models import Page
+from webnova.client.models import DocumentVersion, Page
 from webnova.client.operations import M, Operation, path, reading
 
 
@@ -22,6 +22,19 @@ def _get(model: type[M], *segments: str, **params: Any) -> Operation[M]:
 
 def _post(model: type[M], *segments: str, body: Any = None, key: str | None) -> Operation[M]:
     return Operation("POST", path(*segments), reading(model), json=body or {}, key=key)
+
+
+def event_links(event_id: str) -> Operation[models.EventLinks]:
+    """Why an event happened, what happened with it, and what came of it."""
+    return _get(models.EventLinks, "events", event_id, "links")
+
+
+def restore_version(
+    kind: str, id: str, version: int, *, key: str | None = None
+) -> Operation[DocumentVersion]:
+    """Make a document what it was at a version."""
+    body = {"version": version}
+    return _post(DocumentVersion, "documents", kind, id, "restore", body=body, key=key)
 
 
 def open_subscription(

@@ -5,9 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from webnova.client.models import Answer
+from webnova.client.models import Answer, Event
 
 DeliveryState = Literal["pending", "delivered", "failed"]
+
+
+class EventLinks(Answer):
+    """An event with what led to it (nearest first) and what it led to (in order)."""
+
+    event: Event
+    causes: list[Event]
+    siblings: list[Event]
+    effects: list[Event]
 
 
 class Slot(Answer):

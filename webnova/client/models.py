@@ -126,6 +126,7 @@ class Event(Answer):
     """One recorded fact. `cursor` is its place in the tenant's stream, `version` in its own."""
 
     cursor: str
+    event_id: str
     type: str
     kind: str
     id: str

@@ -153,7 +153,7 @@ class RayHead:
     def _command(self) -> list[str]:
         ports = self.ports
         return [
-            *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"),
+            *(self._interpreter(), "-m", "ray.scripts.scripts", "start", "--head", "--block"),
             *("--node-ip-address", LOOPBACK, "--port", str(ports.gcs)),
             *("--dashboard-host", LOOPBACK, "--dashboard-port", str(ports.dashboard)),
             *("--dashboard-agent-listen-port", str(ports.agent)),
@@ -164,6 +164,19 @@ class RayHead:
             *("--include-dashboard", "true", "--disable-usage-stats"),
             *("--no-monitor", "--include-log-monitor=false"),
         ]
+
+    def _interpreter(self) -> str:
+        """This Python, by a path that a shell takes as one word.
+
+        Ray writes the path of its own interpreter unquoted into the shell command that starts a
+        worker of a job with a runtime environment.
+        """
+        if shlex.quote(sys.executable) == sys.executable:
+            return sys.executable
+        link = self.temporary / "p"
+        if not link.is_symlink():
+            link.symlink_to(sys.prefix)
+        return str(link / Path(sys.executable).relative_to(sys.prefix))
 
     def _environment(self, base: Mapping[str, str]) -> dict[str, str]:
         kept = {name: value for name, value in base.items() if name not in _UNWANTED}

@@ -87,6 +87,9 @@ class Budget(Document):
         told = sorted({*state.reached.get(event.period, []), event.threshold})
         return state.model_copy(update={"reached": {**state.reached, event.period: told}})
 
+    def restoring(self) -> Command:
+        return SetBudget(**self.model_dump(exclude={"reached"}))
+
     def newly_reached(self, standing: Standing) -> list[int]:
         told = self.reached.get(standing.period, [])
         return [

@@ -117,6 +117,11 @@ class Webhook(Document):
         assert isinstance(event, WebhookRemoved)
         return state.model_copy(update={"removed": True})
 
+    def restoring(self) -> Command:
+        return ChangeWebhook(
+            id=self.id, url=self.url, types=self.types, description=self.description
+        )
+
     def generations(self, at: datetime) -> list[int]:
         """The secrets that sign at this time, the one in use first."""
         both = self.old_until is not None and at < self.old_until

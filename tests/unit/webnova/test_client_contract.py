@@ -18,6 +18,7 @@ from webnova.client.streaming import audit_export, live_events, live_logs, run_e
 from webnova.reference import openapi
 
 SCHEMAS = {
+    eventing_answers.EventLinks: "EventLinks",
     eventing_answers.Slot: "Slot",
     eventing_answers.Stall: "Stall",
     eventing_answers.Subscription: "Subscription",
