@@ -335,6 +335,9 @@ def test_down_after_everything_was_killed_leaves_nothing(stack: Stack, traces: s
 def begin_up(stack: Stack) -> subprocess.Popen[bytes]:
     """Another program's `up`, as far as the head being started."""
     program = (
+        # A test run in the background of a shell ignores it, and children inherit that.
+        "import signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from webnova.stack.local import Stack\n"
         "from webnova.stack.home import Home\n"
         f"Stack(Home.at({str(stack.home.root)!r})).up()\n"
