@@ -12,6 +12,12 @@ from engine.kernel.errors import NotFound
 from serve_apps.middleware import Edge
 
 
+@pytest.fixture(autouse=True)
+def every_level_is_logged() -> None:
+    """Commands that ran in this process before may have chosen another level."""
+    structlog.reset_defaults()
+
+
 class Wire:
     """One request on its way through an `Edge`, and everything that comes back."""
 

@@ -370,6 +370,7 @@ class TestFollowing:
         return Event.model_validate(
             {
                 "cursor": f"1-{second}",
+                "event_id": "00000000-0000-0000-0000-000000000000",
                 "type": type,
                 "kind": "run",
                 "id": "run_1",

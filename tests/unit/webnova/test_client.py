@@ -62,6 +62,7 @@ def problem(error: WebNovaError, **headers: str) -> httpx.Response:
 def event(type: str, cursor: str, **data: Any) -> bytes:
     body = {
         "cursor": cursor,
+        "event_id": "00000000-0000-0000-0000-000000000000",
         "type": type,
         "kind": "run",
         "id": "run_1",
