@@ -94,8 +94,10 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def outside_traces() -> set[str]:
     """What lies outside of homes though no living process uses it.
 
-    Other stacks may run on this machine; what they use is not counted.
+    Other stacks may run on this machine; what they use is not counted, nor what is another user's:
+    whether that is used, nobody else is told.
     """
+    me = os.getuid()
     used = b""
     for process in psutil.process_iter():
         for name in ("maps", "environ", "cmdline"):
@@ -104,9 +106,16 @@ def outside_traces() -> set[str]:
     named = [Path("/dev/shm") / name for name in os.listdir("/dev/shm")]
     named += Path(tempfile.gettempdir()).glob("webnova-*")
     segments = [line.split() for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]]
-    attached = 6  # the column that counts the processes
-    return {str(path) for path in named if str(path).encode() not in used} | {
-        f"segment {words[1]}" for words in segments if words[attached] == "0"
+    attached, user = 6, 7  # columns: how many processes, whose
+    left = set()
+    for path in named:
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_uid == me and str(path).encode() not in used:
+                left.add(str(path))
+    return left | {
+        f"segment {words[1]}"
+        for words in segments
+        if words[attached] == "0" and words[user] == str(me)
     }
 
 
