@@ -15,7 +15,7 @@ from actors.background import Background, forever
 from actors.blueprint import blueprint_actor
 from actors.cluster import HOST, NAMESPACE, SHARDS, call, find, find_or_start, shard_name
 from actors.metrics import drive_ended, runs_running
-from engine.conductor.catalogue import PROJECTIONS
+from engine.conductor.catalogue import CATALOGUE, PROJECTIONS
 from engine.conductor.driver import LEASE_SECONDS, crash
 from engine.conductor.driving import ReadRun, RecordDriverCrash, RunDocument
 from engine.conductor.platforms import Instance
@@ -23,6 +23,7 @@ from engine.conductor.runs import Run
 from engine.kernel.contracts import Call, Caller
 from engine.kernel.dispatch import answer_as
 from engine.kernel.errors import LeaseLost, Unavailable
+from engine.ledger.documents import Refolding
 from engine.ledger.metering.upkeep import Bookkeeping
 from engine.ledger.subscriptions.projections import Driver
 from engine.ledger.transparency.upkeep import Upkeep
@@ -34,6 +35,7 @@ from webnova.compose import (
     log_backlog,
     metering_backlog,
     slots,
+    stale_documents,
     webhook_sender,
     work_queue,
 )
@@ -93,11 +95,19 @@ class TenantActor:
             installation.dispatcher,
             _webhooks_failed,
         )
+        self._refolding = Refolding(
+            self._name,
+            stale_documents(self._name),
+            CATALOGUE,
+            installation.dispatcher,
+            _refolding_failed,
+        )
         self._background.start(forever(self._name, self._turn, pause=PAUSE_S, wake=self._wake))
         for what, (keep, pause) in {
             "log": (self._keep_logs, UPKEEP_PAUSE_S),
             "books": (self._keep_books, UPKEEP_PAUSE_S),
             "webhooks": (self._send_webhooks, PAUSE_S),
+            "documents": (self._refold, UPKEEP_PAUSE_S),
             "readers": (self._watch_readers, UPKEEP_PAUSE_S),
         }.items():
             name, never = f"{self._name}:{what}", asyncio.Event()
@@ -134,6 +144,10 @@ class TenantActor:
         """Keep the shard's projections up with its events, and send what is due."""
         await self._driver.turn(self._shard)
         await self._postman.turn(self._shard)
+
+    async def _refold(self) -> None:
+        """Fold anew what this version of WebNova folds in another way than the one before."""
+        await self._refolding.turn(self._shard)
 
     async def _watch_readers(self) -> None:
         """Name whoever keeps every reader of events waiting."""
@@ -254,6 +268,10 @@ def _log_failed(tenant: str, error: Exception) -> None:
 
 def _projection_failed(tenant: str, error: Exception) -> None:
     log.error("projection stopped", tenant=tenant, error=type(error).__name__, detail=str(error))
+
+
+def _refolding_failed(tenant: str, error: Exception) -> None:
+    log.error("documents not folded", tenant=tenant, error=type(error).__name__, detail=str(error))
 
 
 def _webhooks_failed(tenant: str, error: Exception) -> None:

@@ -53,6 +53,8 @@ NAMES = {
     "RunList": "RunPage",
     "StatementView": "Statement",
     "StepView": "Step",
+    "DocumentList": "DocumentPage",
+    "FoundDocument": "Document",
     "DeadLetterList": "DeadLetterPage",
     "DeadLetterView": "DeadLetter",
     "DeliveryList": "DeliveryPage",

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from engine.kernel.contracts import Document, Recorded, Versioned
+from engine.kernel.selections import Selection
 from storage.connections import LOST, Connections, unavailable
 
 D = TypeVar("D", bound=Document)
@@ -21,11 +22,11 @@ Key = tuple[str, str]
 # (LATERAL, and OFFSET 0 keeps the planner from merging them), so no other order is possible; if
 # one were, there would be no tenant yet and no row to see.
 GLANCE = """
-SELECT d.kind, d.id, d.version, d.data
+SELECT d.kind, d.id, d.version, d.data, d.fold
 FROM (SELECT set_config('webnova.tenant', $1, true) AS tenant OFFSET 0) s
 CROSS JOIN unnest($2::text[], $3::text[]) AS wanted (kind, id)
 CROSS JOIN LATERAL (
-    SELECT kind, id, version, data::text AS data FROM webnova.documents
+    SELECT kind, id, version, data::text AS data, fold FROM webnova.documents
     WHERE tenant_id = s.tenant AND kind = wanted.kind AND id = wanted.id AND data IS NOT NULL
     OFFSET 0
 ) d
@@ -40,7 +41,7 @@ class PrefetchedReader:
     """`engine.kernel.dispatch.Reader` over documents of one snapshot, read ahead."""
 
     def __init__(
-        self, tenant: str, wanted: Sequence[Key], found: Mapping[Key, tuple[int, str]]
+        self, tenant: str, wanted: Sequence[Key], found: Mapping[Key, tuple[int, str, int]]
     ) -> None:
         self.tenant = tenant
         self._wanted = frozenset(wanted)
@@ -52,7 +53,9 @@ class PrefetchedReader:
             raise NotPrefetched
         if key not in self._found:
             return None
-        version, data = self._found[key]
+        version, data, fold = self._found[key]
+        if fold != document.fold_version:
+            raise NotPrefetched
         return Versioned(id, version, document.model_validate_json(data))
 
     async def list(
@@ -64,6 +67,17 @@ class PrefetchedReader:
         limit: int = 50,
         newest_first: bool = False,
     ) -> Sequence[Versioned[D]]:
+        raise NotPrefetched
+
+    async def select(self, document: type[D], selection: Selection) -> Sequence[Versioned[D]]:
+        raise NotPrefetched
+
+    async def ids(
+        self, document: type[Document], *, after: str | None = None, limit: int = 100
+    ) -> Sequence[str]:
+        raise NotPrefetched
+
+    async def stale(self, document: type[Document], *, limit: int = 100) -> Sequence[str]:
         raise NotPrefetched
 
     async def history(
@@ -97,7 +111,9 @@ class Glances:
                 rows = await self._fetch(tenant, wanted)
             except LOST as error:
                 raise unavailable() from error
-        found = {(row["kind"], row["id"]): (row["version"], row["data"]) for row in rows}
+        found = {
+            (row["kind"], row["id"]): (row["version"], row["data"], row["fold"]) for row in rows
+        }
         return PrefetchedReader(tenant, wanted, found)
 
     async def _fetch(self, tenant: str, wanted: Sequence[Key]) -> list[Any]:

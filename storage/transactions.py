@@ -23,10 +23,13 @@ from engine.kernel.contracts import (
     Schedulable,
     Versioned,
 )
+from engine.kernel.dispatch import Rebuilt
 from engine.kernel.errors import IdempotencyConflict, LeaseLost, NotFound, VersionConflict
 from engine.kernel.ids import uuid7
+from engine.kernel.selections import Selection
 from engine.ledger.streams import Origin, encoded
 from storage.database import Database
+from storage.documents import statement as selected
 from storage.streams import CONFLICT, SKEWED, skewed
 
 D = TypeVar("D", bound=Document)
@@ -42,8 +45,23 @@ EVENT_COLUMNS = (
 )
 
 FIND = text(
-    "SELECT version, data FROM documents WHERE tenant_id = :t AND kind = :k AND id = :i"
+    "SELECT version, data, fold FROM documents WHERE tenant_id = :t AND kind = :k AND id = :i"
     " AND data IS NOT NULL"
+)
+HOLD = text(FIND.text + " FOR UPDATE")
+IDS = text(
+    "SELECT id FROM documents WHERE tenant_id = :t AND kind = :k AND data IS NOT NULL"
+    " AND id > :after ORDER BY id LIMIT :limit"
+)
+STALE = text(
+    "SELECT id FROM documents WHERE tenant_id = :t AND kind = :k AND data IS NOT NULL"
+    " AND fold <> :fold ORDER BY id LIMIT :limit"
+)
+# How far a kind of the tenant is, so that nobody has to look at all of its documents.
+FOLD_OF_KIND = text("SELECT fold FROM document_folds WHERE tenant_id = :t AND kind = :k")
+ALL_FOLDED = text(
+    "INSERT INTO document_folds (tenant_id, kind, fold) VALUES (:t, :k, :fold)"
+    " ON CONFLICT (tenant_id, kind) DO UPDATE SET fold = excluded.fold"
 )
 HISTORY = text(
     f"SELECT {EVENT_COLUMNS} FROM events"
@@ -52,12 +70,12 @@ HISTORY = text(
 APPEND = text(
     "SELECT webnova.append(:t, :k, :i, :expected, CAST(:ids AS uuid[]), CAST(:types AS text[]),"
     " CAST(:schemas AS smallint[]), CAST(:data AS text[]), CAST(CAST(:meta AS text) AS jsonb), :at,"
-    " CAST(CAST(:document AS text) AS jsonb))"
+    " CAST(CAST(:document AS text) AS jsonb), CAST(:fold AS smallint))"
 )
 STORE = text(
-    "INSERT INTO documents (tenant_id, kind, id, version, data) VALUES (:t, :k, :i, :v, :data)"
-    " ON CONFLICT (tenant_id, kind, id) DO UPDATE SET version = :v, data = :data"
-).bindparams(bindparam("data", type_=JSONB))
+    "UPDATE documents SET data = CAST(CAST(:data AS text) AS jsonb), fold = :fold"
+    " WHERE tenant_id = :t AND kind = :k AND id = :i"
+)
 SCHEDULE = text(
     "INSERT INTO work (tenant_id, kind, id, due_at, priority) VALUES (:t, :k, :i, :at, :p)"
     " ON CONFLICT (tenant_id, kind, id) DO UPDATE SET due_at = :at, priority = :p"
@@ -112,9 +130,15 @@ class PostgresReader:
 
     async def find(self, document: type[D], id: str) -> Versioned[D] | None:
         row = (await self._connection.execute(FIND, self._key(document.kind, id))).first()
-        if row is None:
-            return None
-        return Versioned(id, row.version, document.model_validate(row.data))
+        return None if row is None else await self._versioned(document, id, row)
+
+    async def _versioned(self, document: type[D], id: str, row: Row[Any]) -> Versioned[D]:
+        """The document of a row, folded anew when another version of the fold has made it."""
+        if row.fold == document.fold_version:
+            return Versioned(id, row.version, document.model_validate(row.data))
+        fresh = self._catalogue.refold(document, await self.history(document, id))
+        assert fresh is not None
+        return fresh
 
     async def list(
         self,
@@ -125,6 +149,8 @@ class PostgresReader:
         limit: int = 50,
         newest_first: bool = False,
     ) -> Sequence[Versioned[D]]:
+        if where:
+            await self._bring_up(document)
         values: dict[str, Any] = {"t": self.tenant, "k": document.kind, "limit": limit}
         conditions = ["tenant_id = :t", "kind = :k", "data IS NOT NULL"]
         for number, (name, value) in enumerate((where or {}).items()):
@@ -137,11 +163,53 @@ class PostgresReader:
             values["after"] = after
         order = "DESC" if newest_first else "ASC"
         statement = text(
-            f"SELECT id, version, data FROM documents WHERE {' AND '.join(conditions)}"
+            f"SELECT id, version, data, fold FROM documents WHERE {' AND '.join(conditions)}"
             f" ORDER BY id {order} LIMIT :limit"
         )
-        rows = await self._connection.execute(statement, values)
-        return [Versioned(row.id, row.version, document.model_validate(row.data)) for row in rows]
+        rows = (await self._connection.execute(statement, values)).all()
+        return [await self._versioned(document, row.id, row) for row in rows]
+
+    async def select(self, document: type[D], selection: Selection) -> Sequence[Versioned[D]]:
+        await self._bring_up(document)
+        sql, values = selected(document, selection)
+        rows = (await self._connection.execute(text(sql), {"t": self.tenant, **values})).all()
+        return [await self._versioned(document, row.id, row) for row in rows]
+
+    async def ids(
+        self, document: type[Document], *, after: str | None = None, limit: int = 100
+    ) -> Sequence[str]:
+        values = {"t": self.tenant, "k": document.kind, "after": after or "", "limit": limit}
+        return (await self._connection.execute(IDS, values)).scalars().all()
+
+    async def stale(self, document: type[Document], *, limit: int = 100) -> Sequence[str]:
+        values: dict[str, Any] = {"t": self.tenant, "k": document.kind}
+        known = (await self._connection.execute(FOLD_OF_KIND, values)).scalar()
+        if (known or 1) == document.fold_version:
+            return []
+        values |= {"fold": document.fold_version, "limit": limit}
+        found = (await self._connection.execute(STALE, values)).scalars().all()
+        if not found:
+            await self._connection.execute(ALL_FOLDED, values)
+        return found
+
+    async def _bring_up(self, document: type[Document]) -> None:
+        """Fold anew what a question about contents would see as another version made it."""
+        while found := await self.stale(document):
+            for id in found:
+                await self.rebuild(document, id)
+
+    async def rebuild(self, document: type[D], id: str) -> Rebuilt:
+        key = self._key(document.kind, id)
+        row = (await self._connection.execute(HOLD, key)).first()
+        fresh = self._catalogue.refold(document, await self.history(document, id))
+        if row is None or fresh is None:
+            raise NotFound(f"There is no {document.kind} {id!r}.")
+        data = fresh.document.model_dump(mode="json")
+        changed = bool(row.data != data) or row.fold != document.fold_version
+        if changed:
+            values = {"data": json.dumps(data), "fold": document.fold_version}
+            await self._connection.execute(STORE, {**key, **values})
+        return Rebuilt(fresh.version, changed)
 
     async def history(
         self, document: type[Document], id: str, *, from_version: int = 1
@@ -235,13 +303,8 @@ class PostgresTransaction(PostgresReader):
             "meta": json.dumps(origin.metadata()),
             "at": self._clock(),
             "document": state.model_dump_json(),
+            "fold": state.fold_version,
         }
-
-    async def _store(self, document: type[D], stored: Versioned[D]) -> None:
-        key = self._key(document.kind, stored.id)
-        data = stored.document.model_dump(mode="json")
-        await self._connection.execute(STORE, {**key, "v": stored.version, "data": data})
-        await self._schedule(document, stored)
 
     async def _schedule(self, document: type[D], stored: Versioned[D]) -> None:
         """Keep the queue of durable work in step with the document."""
@@ -280,13 +343,6 @@ class PostgresTransaction(PostgresReader):
         await self._connection.execute(
             REMEMBER, {"t": self.tenant, "key": key, "answer": dict(answer)}
         )
-
-    async def rebuild(self, document: type[D], id: str) -> Versioned[D] | None:
-        """Drop one document and fold it anew from its events."""
-        fresh = self._catalogue.refold(document, await self.history(document, id))
-        if fresh is not None:
-            await self._store(document, fresh)
-        return fresh
 
 
 class PostgresTransactions:

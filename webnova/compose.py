@@ -32,6 +32,7 @@ from engine.trust.tokens import Token, authenticate, parse
 from storage.budgets import PostgresHolds
 from storage.connections import Connections
 from storage.database import Database
+from storage.documents import PostgresStaleDocuments
 from storage.feed import PostgresFeed
 from storage.glance import Glances, Key, NotPrefetched
 from storage.metering import PostgresMetering, PostgresMeteringBacklog
@@ -113,8 +114,11 @@ class Installation:
     async def authenticate(self, token: str) -> Caller:
         """The caller whom an API token proves; `Unauthenticated` otherwise."""
         tenant, id, _ = parse(token)
-        reader = await self.glances.read(tenant, [(Token.kind, id)])
-        return await authenticate(token, reader, system_clock())
+        with suppress(NotPrefetched):
+            seen = await self.glances.read(tenant, [(Token.kind, id)])
+            return await authenticate(token, seen, system_clock())
+        async with self.transactions.reading(tenant) as reader:
+            return await authenticate(token, reader, system_clock())
 
     async def ask_as(self, token: str, query: Query) -> tuple[Caller, View]:
         """Prove an API token and answer a query in its tenant, from one snapshot.
@@ -202,6 +206,11 @@ def metering_backlog(
 def slots(name: str, *, pool: int = 1, url: str | None = None) -> PostgresSlots:
     """The slots of projections that are behind, as the worker role."""
     return PostgresSlots(Database(url or _required(WORKER_URL), size=pool, name=name))
+
+
+def stale_documents(name: str, *, pool: int = 1, url: str | None = None) -> PostgresStaleDocuments:
+    """Which documents another version has folded, as the worker role."""
+    return PostgresStaleDocuments(Database(url or _required(WORKER_URL), size=pool, name=name))
 
 
 def delivery_backlog(

@@ -9,6 +9,7 @@ from engine.forge import versions
 from engine.kernel.contracts import Catalogue
 from engine.kernel.dispatch import Handlers
 from engine.ledger import versions as versions_of_documents
+from engine.ledger.documents import Documents, Rebuilding
 from engine.ledger.metering import budgets, entries, forecast, prices, rating, statements, usage
 from engine.ledger.subscriptions.projections import Projections
 from engine.ledger.subscriptions.records import Subscription, Subscriptions
@@ -30,6 +31,7 @@ CATALOGUE = Catalogue(
         entries.ClosedMonth,
         budgets.Budget,
         budgets.Reservation,
+        Rebuilding,
         Subscription,
         Webhook,
     ]
@@ -41,8 +43,9 @@ METERING = (usage, prices, entries, rating, budgets, statements, forecast)
 def all_handlers() -> Handlers:
     handlers = Handlers()
     handlers.include(versions_of_documents.handlers(CATALOGUE, handlers))
-    for made in (Subscriptions(CATALOGUE), Webhooks(CATALOGUE), Outbox(CATALOGUE), PROJECTIONS):
-        handlers.include(made.handlers())
-    for part in (tenants, tokens, versions, requests, driving, log_queries, *METERING):
-        handlers.include(part.handlers)
+    for part in (Documents, Subscriptions, Webhooks, Outbox):
+        handlers.include(part(CATALOGUE).handlers())
+    handlers.include(PROJECTIONS.handlers())
+    for module in (tenants, tokens, versions, requests, driving, log_queries, *METERING):
+        handlers.include(module.handlers)
     return handlers

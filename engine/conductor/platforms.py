@@ -66,6 +66,7 @@ class Platform(Document):
         PlatformLaunched,
         PlatformReleased,
     )
+    indexed = ("requested_at", "current")
 
     name: str
     description: str | None

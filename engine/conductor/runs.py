@@ -144,6 +144,7 @@ class Run(Document):
         RunCancelRequested,
         RunCancelled,
     )
+    indexed = ("platform", "state", "requested_at")
 
     id: str
     platform: str

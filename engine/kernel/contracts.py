@@ -70,12 +70,16 @@ class Query(Message):
 class Document(Message):
     """The current state of one aggregate, folded from its events and from nothing else.
 
-    `fold` is pure: the same events in the same order give the same document. `events` lists every
-    event type that its streams may hold.
+    `fold` is pure: the same events in the same order give the same document. Whoever changes what
+    it gives raises `fold_version`: documents of another version are folded anew before anybody
+    sees them. `events` lists every event type that its streams may hold, `indexed` the fields that
+    documents are looked up by.
     """
 
     kind: ClassVar[str]
     events: ClassVar[tuple[type[Event], ...]]
+    fold_version: ClassVar[int] = 1
+    indexed: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def fold(cls, state: Self | None, event: Event) -> Self:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from engine.kernel.contracts import (
@@ -18,6 +19,7 @@ from engine.kernel.contracts import (
     View,
 )
 from engine.kernel.errors import Forbidden, IdempotencyConflict, NotFound, VersionConflict
+from engine.kernel.selections import Selection
 
 D = TypeVar("D", bound=Document)
 V = TypeVar("V", bound=View)
@@ -27,6 +29,14 @@ ROOT_TENANT = "root"
 """The tenant of the installation's owner; its members may administer other tenants."""
 
 ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """A document that was folded anew; `changed` when it had been another."""
+
+    version: int
+    changed: bool
 
 
 class Reader(Protocol):
@@ -47,6 +57,20 @@ class Reader(Protocol):
         newest_first: bool = False,
     ) -> Sequence[Versioned[D]]:
         """Documents by id, whose top-level string fields equal `where`, past the id `after`."""
+        ...
+
+    async def select(self, document: type[D], selection: Selection) -> Sequence[Versioned[D]]:
+        """Documents that an index finds; `InvalidInput` for a field that has none."""
+        ...
+
+    async def ids(
+        self, document: type[Document], *, after: str | None = None, limit: int = 100
+    ) -> Sequence[str]:
+        """Ids of documents in their order, past the id `after`."""
+        ...
+
+    async def stale(self, document: type[Document], *, limit: int = 100) -> Sequence[str]:
+        """Ids of documents that another version of the fold has made."""
         ...
 
     async def history(
@@ -76,6 +100,13 @@ class Transaction(Reader, Protocol):
 
         The document is folded forward and stored in the same transaction. Raises
         `VersionConflict` when the stream has another length.
+        """
+        ...
+
+    async def rebuild(self, document: type[D], id: str) -> Rebuilt:
+        """Fold a document anew from its events; others who append to it wait.
+
+        Raises `NotFound` for a stream without events.
         """
         ...
 

@@ -46,6 +46,7 @@ PERMISSIONS: dict[str, str] = {
     "webhook.read": "See webhooks and their deliveries.",
     "webhook.write": "Add, change and remove webhooks, see their secrets, and replay deliveries.",
     "webhook.send": "Send what is due (the executor only).",
+    "document.rebuild": "Fold documents anew from their events.",
     "audit.read": "Read checkpoints, proofs and whole exports of the tenant's log.",
     "usage.read": "See usage, charges, statements and forecasts.",
     "usage.write": "Record usage.",

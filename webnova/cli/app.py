@@ -112,6 +112,8 @@ _history.command("diff")(version_commands.diff)
 _history.command("blame")(version_commands.blame)
 _history.command("restore")(version_commands.restore)
 _history.command("causes")(version_commands.causes)
+_history.command("find")(version_commands.find)
+_history.command("rebuild")(version_commands.rebuild)
 app.add_typer(_history, name="history")
 
 _webhook = typer.Typer(help="Send events to where you want them.", no_args_is_help=True)

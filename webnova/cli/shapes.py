@@ -11,7 +11,9 @@ from webnova.client import models
 from webnova.client.eventing_models import (
     DeadLetter,
     Delivery,
+    Document,
     EventLinks,
+    Rebuilt,
     Replayed,
     Requeued,
     SigningSecrets,
@@ -187,6 +189,10 @@ class BudgetRows(RootModel[list[Budget]]):
     """`budget list`"""
 
 
+class DocumentRows(RootModel[list[Document]]):
+    """`history find`"""
+
+
 class WebhookRows(RootModel[list[Webhook]]):
     """`webhook list`"""
 
@@ -228,6 +234,8 @@ SHAPES: dict[str, type[BaseModel]] = {
     "history blame": Blame,
     "history restore": DocumentVersion,
     "history causes": EventLinks,
+    "history find": DocumentRows,
+    "history rebuild": Rebuilt,
     "webhook add": Webhook,
     "webhook list": WebhookRows,
     "webhook show": Webhook,

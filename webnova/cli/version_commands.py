@@ -50,6 +50,53 @@ def show(
 
 
 @command
+def find(
+    output: Output,
+    kind: Kind,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(help="field:value, field:a|b, field:low..high or field:prefix*."),
+    ] = None,
+    order: Annotated[str | None, typer.Option(help="An indexed field; -field: descending.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=200)] = 50,
+) -> None:
+    """Find documents of a kind by its indexed fields."""
+    from webnova.client import eventing
+
+    with connect() as client:
+        found = client.do(eventing.documents(kind, limit=limit, where=where or [], order=order))
+    output.value([*found.items])
+    for each in found.items:
+        text = json.dumps(each.data, ensure_ascii=False)
+        output.say(f"{each.id}@{each.version} {isolated(text[: _LONGEST * 2])}")
+
+
+@command
+def rebuild(
+    output: Output,
+    kind: Kind,
+    id: Annotated[str | None, typer.Argument(help="One document; else all of the kind.")] = None,
+) -> None:
+    """Fold documents anew from their events, and say which were not what these give."""
+    from webnova.client import eventing
+    from webnova.client.eventing_models import Rebuilt
+
+    checked, changed, after = 0, list[str](), None
+    with connect() as client:
+        while True:
+            done = client.do(eventing.rebuild_documents(kind, id=id, after=after))
+            checked += done.checked
+            changed += done.changed
+            after = done.next
+            if after is None:
+                break
+    output.value(Rebuilt(kind=kind, checked=checked, changed=changed, next=None))
+    output.say(f"{checked} documents folded anew, {len(changed)} of them were not what they ought.")
+    for each in changed:
+        output.say(f"  {each}")
+
+
+@command
 def restore(
     output: Output, kind: Kind, id: Id, version: Annotated[int, typer.Argument(min=1)]
 ) -> None:

@@ -1,4 +1,4 @@
-"""The operations on subscriptions and webhooks, for `do` and `pages` of both clients.
+"""The operations on documents, subscriptions and webhooks, for `do` and `pages` of both clients.
 
 `client.do(eventing.webhook("whk_…"))` sends one; `client.pages(eventing.webhooks)` walks through
 all pages of a list.
@@ -35,6 +35,34 @@ def restore_version(
     """Make a document what it was at a version."""
     body = {"version": version}
     return _post(DocumentVersion, "documents", kind, id, "restore", body=body, key=key)
+
+
+def documents(
+    kind: str,
+    after: str | None = None,
+    limit: int = 50,
+    *,
+    where: Sequence[str] = (),
+    order: str | None = None,
+) -> Operation[Page[models.Document]]:
+    """Documents of a kind by indexed fields: `field:value`, `field:a|b`, `field:low..high`."""
+    return _get(
+        Page[models.Document],
+        "documents",
+        kind,
+        where=list(where) or None,
+        order=order,
+        after=after,
+        limit=limit,
+    )
+
+
+def rebuild_documents(
+    kind: str, *, id: str | None = None, after: str | None = None, key: str | None = None
+) -> Operation[models.Rebuilt]:
+    """Fold one document anew, or a page of a kind."""
+    body = {"id": id, "after": after}
+    return _post(models.Rebuilt, "documents", kind, "rebuild", body=body, key=key)
 
 
 def open_subscription(

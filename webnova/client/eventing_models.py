@@ -19,6 +19,21 @@ class EventLinks(Answer):
     effects: list[Event]
 
 
+class Document(Answer):
+    id: str
+    version: int
+    data: dict[str, Any]
+
+
+class Rebuilt(Answer):
+    """`changed` names documents that were not what their events give."""
+
+    kind: str
+    checked: int
+    changed: list[str]
+    next: str | None
+
+
 class Slot(Answer):
     """How far a slot is behind: events (at most 10,000 are counted) and the oldest's age."""
 

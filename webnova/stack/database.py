@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from engine.conductor.catalogue import CATALOGUE
 from engine.kernel.secret import Secret
 from storage.bootstrap import ROLES, DatabaseUrls, bootstrap_now, urls_for
 from storage.migrate import upgrade
@@ -30,5 +31,5 @@ def prepare_database(
     """
     passwords = role_passwords(secrets_dir)
     urls = bootstrap_now(admin_url.reveal(), passwords, database=database)
-    upgrade(urls.owner.reveal())
+    upgrade(urls.owner.reveal(), CATALOGUE.documents.values())
     return urls

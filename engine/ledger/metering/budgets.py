@@ -135,6 +135,7 @@ class ReservationExpired(Event):
 class Reservation(Document):
     kind = "reservation"
     events = (ReservationMade, ReservationSettled, ReservationReleased, ReservationExpired)
+    indexed = ("budget", "state", "amount")
 
     id: str
     budget: str

@@ -19,6 +19,9 @@ from webnova.reference import openapi
 
 SCHEMAS = {
     eventing_answers.EventLinks: "EventLinks",
+    eventing_answers.Document: "Document",
+    eventing_answers.Rebuilt: "Rebuilt",
+    models.Page[eventing_answers.Document]: "DocumentPage",
     eventing_answers.Slot: "Slot",
     eventing_answers.Stall: "Stall",
     eventing_answers.Subscription: "Subscription",
