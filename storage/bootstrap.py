@@ -157,6 +157,9 @@ async def _ensure_roles(
         await connection.execute(
             f"ALTER ROLE {role} SET idle_in_transaction_session_timeout = 60000"
         )
+        # What a connection sets for itself where no pooler stands in between.
+        await connection.execute(f"ALTER ROLE {role} SET search_path = webnova")
+        await connection.execute(f"ALTER ROLE {role} SET statement_timeout = 30000")
     # An administrator who is no superuser may give objects only to roles that it can become.
     await connection.execute(f"GRANT {OWNER} TO CURRENT_USER WITH INHERIT TRUE, SET TRUE")
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 from engine.kernel.secret import Secret
 from storage.bootstrap import ROLES, DatabaseUrls, bootstrap_now, urls_for
+from storage.connections import POOLER
 from storage.migrate import upgrade
 from webnova.stack.home import keep_secret
 
@@ -32,3 +35,19 @@ def prepare_database(
     urls = bootstrap_now(admin_url.reveal(), passwords, database=database)
     upgrade(urls.owner.reveal())
     return urls
+
+
+def through_pooler(urls: DatabaseUrls, place: str) -> DatabaseUrls:
+    """The same database by way of the pooler in transaction mode at `place` (`host:port`).
+
+    The owner goes on without it: migrations need a session of their own.
+    """
+    return replace(urls, app=_by_way_of(urls.app, place), worker=_by_way_of(urls.worker, place))
+
+
+def _by_way_of(url: Secret, place: str) -> Secret:
+    parts = urlsplit(url.reveal())
+    credentials = parts.netloc.rpartition("@")[0]
+    # Options such as certificates were the server's, and the pooler is another one.
+    query = f"{POOLER}=transaction"
+    return Secret(urlunsplit(parts._replace(netloc=f"{credentials}@{place}", query=query)))
