@@ -158,9 +158,7 @@ class Connections:
             connection = self._idle.pop()
             if not connection.is_closed():
                 return connection
-        return await asyncpg.connect(
-            self._url, timeout=10, command_timeout=30, **self._session
-        )
+        return await asyncpg.connect(self._url, timeout=10, command_timeout=30, **self._session)
 
     def _give_back(self, connection: asyncpg.Connection) -> None:
         if connection.is_closed() or connection.is_in_transaction():

@@ -48,6 +48,6 @@ def through_pooler(urls: DatabaseUrls, place: str) -> DatabaseUrls:
 def _by_way_of(url: Secret, place: str) -> Secret:
     parts = urlsplit(url.reveal())
     credentials = parts.netloc.rpartition("@")[0]
-    # Options such as certificates were the server's, and the pooler is another one.
-    query = f"{POOLER}=transaction"
+    # Options stay: who asks for TLS to the server must not speak plainly to the pooler.
+    query = "&".join(filter(None, (parts.query, f"{POOLER}=transaction")))
     return Secret(urlunsplit(parts._replace(netloc=f"{credentials}@{place}", query=query)))
