@@ -17,7 +17,7 @@ from storage.connections import direct_address, session, unavailable
 SET_TENANT = text("SELECT set_config('webnova.tenant', :tenant, true)")
 
 
-# A statement without a name lives until the next one, inside one transaction; so none is left behind
+# A statement without a name lives until the next one, inside one transaction: none is left behind
 # on a server connection that others use next.
 UNPREPARED: dict[str, Any] = {
     "prepared_statement_cache_size": 0,
