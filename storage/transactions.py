@@ -27,7 +27,7 @@ from engine.kernel.errors import IdempotencyConflict, LeaseLost, NotFound, Versi
 from engine.kernel.ids import uuid7
 from engine.ledger.streams import Origin, encoded
 from storage.database import Database
-from storage.streams import CONFLICT, SKEWED, skewed
+from storage.streams import CONFLICT, LOST_RACES, SKEWED, overtaken, skewed
 
 D = TypeVar("D", bound=Document)
 P = TypeVar("P")
@@ -203,6 +203,8 @@ class PostgresTransaction(PostgresReader):
             state_code = getattr(error.orig, "sqlstate", None)
             if state_code == SKEWED:
                 raise skewed() from error
+            if state_code in LOST_RACES:
+                raise overtaken() from error
             if state_code != CONFLICT:
                 raise
             raise VersionConflict(

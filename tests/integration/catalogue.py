@@ -39,6 +39,7 @@ PUBLIC_FUNCTIONS = {
     "current_tenant": "policies call it as whoever reads",
     "append": "runs with its caller's rights, and rows are checked by the policies",
     "append_alone": "as append",
+    "lock_streams": "takes locks that anybody may take, and reads nothing",
     "check_entry": "as append",
     "ledger_entry_balances": "a trigger's",
     "ledger_posting_balances": "a trigger's",

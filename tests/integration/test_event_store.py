@@ -12,7 +12,8 @@ import asyncpg
 import pytest
 from pydantic import JsonValue
 
-from engine.kernel.contracts import Event
+from engine.kernel.contracts import Call, Event
+from engine.kernel.dispatch import Dispatcher, Handlers, Transaction
 from engine.kernel.errors import (
     Conflict,
     InvalidInput,
@@ -29,11 +30,15 @@ from engine.ledger.streams import (
     NewEvent,
     Origin,
 )
+from engine.trust.tokens import IssueToken, RevokeToken, Token, TokenRevoked, TokenView
 from storage.bootstrap import bootstrap_database
 from storage.connections import Connections
+from storage.feed import PostgresFeed
 from storage.migrate import upgrade_async
-from storage.streams import PostgresEventStore
+from storage.streams import OVERTAKEN, PostgresEventStore
 from tests.conftest import TestDatabase
+from tests.integration.conftest import execute, owner
+from webnova.compose import Installation
 from webnova.stack.database import role_passwords
 from webnova.stack.postgres import EmbeddedPostgres
 
@@ -298,3 +303,82 @@ async def test_events_of_the_first_schema_are_taken_over(
         await connections.close()
     finally:
         await app.close()
+
+
+@pytest.mark.parametrize("expected", [None, 2])
+async def test_an_early_transaction_can_not_append_behind_a_later_one(
+    store: PostgresEventStore, postgres: TestDatabase, tenant: str, expected: int | None
+) -> None:
+    """Readers go by transactions: they would see the later version of the stream first."""
+    early = await asyncpg.connect(postgres.app_url)
+    append = (
+        "SELECT webnova.append($1, 'note', $2, $3, ARRAY[gen_random_uuid()], ARRAY['note.noted'],"
+        " ARRAY[1::smallint], ARRAY['{\"value\": \"early\"}'], '{}', now(), NULL)"
+    )
+    try:
+        await store.append(tenant, [Append("note", "shared", notes("first"))], ORIGIN)
+        with pytest.raises(asyncpg.PostgresError) as caught:
+            async with early.transaction():
+                await early.execute("SELECT set_config('webnova.tenant', $1, true)", tenant)
+                await early.fetchval(append, tenant, "own", None)
+                await store.append(tenant, [Append("note", "shared", notes("late"))], ORIGIN)
+                await early.fetchval(append, tenant, "shared", expected)
+        assert caught.value.sqlstate == OVERTAKEN
+        assert await values(store, tenant, "shared") == ["first", "late"]
+        assert await values(store, tenant, "own") == []
+    finally:
+        await early.close()
+
+
+async def test_appends_to_several_streams_at_once_are_read_in_the_order_of_each(
+    store: PostgresEventStore, postgres: TestDatabase, tenant: str
+) -> None:
+    """Who was overtaken appends again, so that the caller sees nothing of it."""
+
+    async def write(number: int) -> None:
+        for turn in range(10):
+            wish = [Append("note", f"own-{number}", notes(turn)), Append("note", "x", notes(turn))]
+            await store.append(tenant, wish, ORIGIN)
+
+    await asyncio.gather(*(write(number) for number in range(12)))
+    connections = Connections(postgres.app_url)
+    found = await PostgresFeed(connections).read(tenant, after=None)
+    await connections.close()
+    assert [event.version for event in found if event.id == "x"] == list(range(1, 121))
+    for number in range(12):
+        assert await values(store, tenant, f"own-{number}") == list(range(10))
+
+
+async def test_a_command_that_was_overtaken_is_run_again(
+    installation: Installation, tenant: str
+) -> None:
+    """Its idempotency key was written, and so its place in the order taken, before it waited."""
+    waiting, may_go = asyncio.Event(), asyncio.Event()
+    runs = 0
+
+    async def issue(command: IssueToken, tx: Transaction, call: Call) -> TokenView:
+        nonlocal runs
+        runs += 1
+        waiting.set()
+        await may_go.wait()
+        found = await tx.find(Token, "one")
+        assert found is not None
+        stored = await tx.append(Token, "one", [TokenRevoked()], expected=found.version)
+        return TokenView.model_validate(stored.document.model_dump(exclude={"secret_sha256"}))
+
+    def command(id: str) -> IssueToken:
+        given = {"secret_sha256": "0" * 64, "label": "t", "permissions": ["run.read"]}
+        return IssueToken.model_validate({"id": id, **given})
+
+    handlers = Handlers()
+    handlers.command(IssueToken, TokenView)(issue)
+    await execute(installation, tenant, command("one"))
+    slow = Call(command("two"), owner(tenant), tenant, idempotency_key="k")
+    running = asyncio.create_task(Dispatcher(handlers, installation.transactions).execute(slow))
+    await waiting.wait()
+    await execute(installation, tenant, RevokeToken(id="one"))
+    may_go.set()
+    await running
+    assert runs == 2
+    found = await installation.feed.read(tenant, after=None, kind="token", id="one")
+    assert [event.version for event in found] == [1, 2, 3]

@@ -89,7 +89,8 @@ def prove(url: str, *, pool: int, wanted: int, shrink: bool = True) -> None:
     finally:
         loop.run_until_complete(installation.close())
         loop.close()
-    assert machine.done >= wanted * 0.8
+    if machine.done < wanted * 0.8:
+        pytest.fail(f"only {machine.done} operations were done")
 
 
 def test_one_connection_never_carries_a_tenant_over(postgres: TestDatabase) -> None:

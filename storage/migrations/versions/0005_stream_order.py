@@ -1,0 +1,98 @@
+"""The order of each stream is the order in which its events are read.
+
+Readers go by the id of the transaction, which is drawn at its first write. A transaction that drew
+its id early and appended late could stand before the events that it follows in their stream. So
+each head knows which transaction appended last, and an append by an earlier one is refused.
+"""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+HEADS = "ALTER TABLE webnova.documents ADD COLUMN xid xid8"
+
+# A transaction that has no id yet waits for the others of the stream before it gets one, so that it
+# is not too early. No row can do that: locking it draws the id. Who has an id already waits for
+# nobody here, so that nobody is waited for in a circle.
+LOCK = """
+CREATE FUNCTION webnova.lock_streams(p_tenant text, p_kinds text[], p_ids text[]) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog
+BEGIN ATOMIC
+    SELECT pg_advisory_xact_lock(s.key) FROM (
+        SELECT DISTINCT hashtextextended(
+            concat_ws('/', 'webnova.stream', p_tenant, k.kind, k.id), 0)
+        FROM unnest(p_kinds, p_ids) AS k(kind, id)
+        WHERE pg_current_xact_id_if_assigned() IS NULL
+        ORDER BY 1
+    ) AS s(key);
+END
+"""
+APPEND = """
+CREATE OR REPLACE FUNCTION webnova.append(
+    p_tenant text, p_kind text, p_id text, p_expected integer, p_event_ids uuid[], p_types text[],
+    p_schema_versions smallint[], p_data text[], p_metadata jsonb, p_at timestamptz,
+    p_document jsonb
+) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    added integer := cardinality(p_event_ids);
+    head integer;
+BEGIN
+    IF abs(extract(epoch FROM clock_timestamp() - p_at)) > 300 THEN
+        RAISE EXCEPTION 'the clocks differ by more than 5 minutes' USING ERRCODE = 'WN002';
+    END IF;
+    IF pg_current_xact_id_if_assigned() IS NULL THEN
+        PERFORM pg_advisory_xact_lock(
+            hashtextextended(concat_ws('/', 'webnova.stream', p_tenant, p_kind, p_id), 0));
+    END IF;
+    IF p_expected IS NULL THEN
+        INSERT INTO webnova.documents AS d (tenant_id, kind, id, version, data, xid)
+        VALUES (p_tenant, p_kind, p_id, added, p_document, pg_current_xact_id())
+        ON CONFLICT (tenant_id, kind, id) DO UPDATE SET version = d.version + added,
+            data = coalesce(excluded.data, d.data), xid = excluded.xid
+        WHERE d.xid IS NULL OR d.xid <= excluded.xid
+        RETURNING d.version INTO head;
+    ELSIF p_expected = 0 THEN
+        INSERT INTO webnova.documents (tenant_id, kind, id, version, data, xid)
+        VALUES (p_tenant, p_kind, p_id, added, p_document, pg_current_xact_id())
+        ON CONFLICT (tenant_id, kind, id) DO NOTHING RETURNING version INTO head;
+    ELSE
+        UPDATE webnova.documents d
+        SET version = p_expected + added, data = p_document, xid = pg_current_xact_id()
+        WHERE d.tenant_id = p_tenant AND d.kind = p_kind AND d.id = p_id
+          AND d.version = p_expected AND (d.xid IS NULL OR d.xid <= pg_current_xact_id())
+        RETURNING d.version INTO head;
+    END IF;
+    IF head IS NULL AND EXISTS (
+        SELECT FROM webnova.documents d
+        WHERE d.tenant_id = p_tenant AND d.kind = p_kind AND d.id = p_id
+          AND d.version = coalesce(p_expected, d.version) AND d.xid > pg_current_xact_id()
+    ) THEN
+        RAISE EXCEPTION 'a later transaction has appended to the stream' USING ERRCODE = 'WN003';
+    ELSIF head IS NULL THEN
+        RAISE EXCEPTION 'the stream is not at version %', p_expected USING ERRCODE = 'WN001';
+    END IF;
+    INSERT INTO webnova.events
+        (tenant_id, kind, id, version, event_id, type, schema_version, data, metadata, at)
+    SELECT p_tenant, p_kind, p_id, head - added + e.number, e.event_id, e.type, e.schema_version,
+        e.data::jsonb, p_metadata, p_at
+    FROM unnest(p_event_ids, p_types, p_schema_versions, p_data)
+        WITH ORDINALITY AS e (event_id, type, schema_version, data, number);
+    RETURN head;
+END
+$$
+"""
+
+
+def upgrade() -> None:
+    op.execute(HEADS)
+    op.execute(LOCK)
+    op.execute(APPEND)
+
+
+def downgrade() -> None:
+    raise RuntimeError("events are never dropped; restore a backup instead")
