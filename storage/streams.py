@@ -22,6 +22,7 @@ from engine.ledger.streams import (
     Expected,
     Links,
     Origin,
+    check_place,
     encoded,
 )
 from storage.connections import LOST, Connections, unavailable
@@ -95,6 +96,8 @@ class PostgresEventStore:
             raise InvalidInput(
                 f"One append takes at most {MOST_EVENTS:,} events.", mend="Append in parts."
             )
+        for each in appends:
+            check_place(tenant, each, origin)
         rows = [_parameters(tenant, each, origin, self._clock()) for each in appends]
         named = any(event.id is not None for each in appends for event in each.events)
         for _ in range(ATTEMPTS - 1):

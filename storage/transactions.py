@@ -23,7 +23,13 @@ from engine.kernel.contracts import (
     Schedulable,
     Versioned,
 )
-from engine.kernel.errors import IdempotencyConflict, LeaseLost, NotFound, VersionConflict
+from engine.kernel.errors import (
+    IdempotencyConflict,
+    LeaseLost,
+    NotFound,
+    UnknownEvent,
+    VersionConflict,
+)
 from engine.kernel.ids import uuid7
 from engine.ledger.streams import Origin, encoded
 from storage.database import Database
@@ -191,6 +197,11 @@ class PostgresTransaction(PostgresReader):
             )
         state = current.document if current else None
         for event in events:
+            if type(event) not in document.events:
+                raise UnknownEvent(
+                    f"The {document.kind} {id!r} has no events of the type {event.type!r}.",
+                    mend="List the type in the document's `events`.",
+                )
             state = document.fold(state, event)
         assert state is not None
         try:

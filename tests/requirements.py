@@ -35,12 +35,19 @@ REQUIREMENTS: tuple[Requirement, ...] = (
             "tests/unit/kernel/test_upcasts.py",
             "tests/integration/test_transparency.py",
             "tests/integration/test_transparency_interop.py",
+            "tests/integration/test_no_loss.py",
+            "tests/integration/test_postgres_crashes.py",
             "tests/unit/ledger",
         ),
     ),
     Requirement("S05", "Extension registry", "planned"),
     Requirement("S06", "AI sovereignty layer", "planned"),
-    Requirement("S07", "Event bus", "begun", ("tests/integration/test_ledger.py",)),
+    Requirement(
+        "S07",
+        "Event bus",
+        "begun",
+        ("tests/integration/test_ledger.py", "tests/integration/test_no_loss.py"),
+    ),
     Requirement("S08", "Core contracts", "begun", ("tests/architecture/test_contracts.py",)),
     Requirement(
         "S09", "Plugin system", "begun", ("tests/unit/kernel/test_plugins.py", "tests/contracts")
@@ -58,7 +65,17 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         "begun",
         ("tests/integration/test_durable_runs.py", "tests/integration/test_versions.py"),
     ),
-    Requirement("S13", "Multi-tenancy core", "begun", ("tests/integration/test_ledger.py",)),
+    Requirement(
+        "S13",
+        "Multi-tenancy core",
+        "begun",
+        (
+            "tests/integration/test_ledger.py",
+            "tests/integration/test_walls_catalogue.py",
+            "tests/integration/test_walls_mutations.py",
+            "tests/integration/test_walls_stateful.py",
+        ),
+    ),
     Requirement("S14", "Service providers hub", "planned"),
     Requirement("S15", "Sovereign user management", "planned"),
     Requirement(
