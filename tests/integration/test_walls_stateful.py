@@ -20,12 +20,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 from sqlalchemy import text
 
+from engine.conductor.requests import CreatePlatform
 from storage import database, streams
+from storage.bootstrap import DatabaseUrls
 from tests.conftest import TestDatabase
+from tests.integration.conftest import execute
+from tests.integration.crossing import inhabit
 from tests.integration.pooler import pgbouncer
 from tests.integration.scale import sized
 from tests.integration.tenancy_model import OPERATIONS, Tenant, World
-from webnova.compose import Installation, compose
+from webnova.compose import Installation, compose, log_backlog, metering_backlog, work_queue
 from webnova.stack.database import role_passwords, role_urls, through_pooler
 from webnova.stack.postgres import EmbeddedPostgres
 
@@ -94,18 +98,23 @@ def prove(url: str, *, pool: int, wanted: int, shrink: bool = True) -> None:
 
 
 def test_one_connection_never_carries_a_tenant_over(postgres: TestDatabase) -> None:
-    prove(postgres.app_url, pool=1, wanted=sized(FULL, 0.4))
+    prove(postgres.app_url, pool=1, wanted=sized(FULL, 0.2))
 
 
 @pytest.fixture
-def pooled_url(
+def pooled_urls(
     postgres: TestDatabase, postgres_server: EmbeddedPostgres, tmp_path: Path
-) -> Iterator[str]:
+) -> Iterator[DatabaseUrls]:
     passwords = role_passwords(postgres_server.secrets_dir)
     assert postgres_server.port is not None
     with pgbouncer(tmp_path / "pooler", postgres_server.port, passwords) as place:
         urls = role_urls(postgres_server.admin_url, postgres_server.secrets_dir)
-        yield through_pooler(urls, place).app.reveal()
+        yield through_pooler(urls, place)
+
+
+@pytest.fixture
+def pooled_url(pooled_urls: DatabaseUrls) -> str:
+    return pooled_urls.app.reveal()
 
 
 def test_one_server_connection_behind_a_pooler_never_carries_a_tenant_over(
@@ -146,6 +155,33 @@ async def test_the_pooler_gives_all_clients_the_same_server_connection(pooled_ur
             assert await one.fetchval("SHOW statement_timeout") == "30s"
     finally:
         await installation.close()
+
+
+async def test_the_executor_works_behind_the_pooler(
+    postgres: TestDatabase, pooled_urls: DatabaseUrls
+) -> None:
+    tenant = f"pooled-{next(_worlds)}"
+    installation = compose("walls", url=pooled_urls.app.reveal(), pool=2)
+    worker = pooled_urls.worker.reveal()
+    queue, logs = work_queue("walls", url=worker), log_backlog("walls", url=worker)
+    books = metering_backlog("walls", url=worker)
+    try:
+        await inhabit(installation, tenant)
+        await execute(installation, tenant, CreatePlatform(name="later", description="x"))
+        claimed = await queue.claim("me", "run", limit=1000, per_tenant=5, seconds=30)
+        (lease, *_) = [each for each in claimed if each.tenant == tenant]
+        assert await queue.renew(lease, seconds=30)
+        assert tenant in await logs.behind()
+        assert tenant not in await books.unsettled()
+        for each in claimed:
+            await queue.release(each)
+        stream = installation.feed.subscribe(tenant, after=None)
+        first = await anext(stream)
+        assert first is not None and first.tenant == tenant
+        await stream.aclose()  # type: ignore[attr-defined]
+    finally:
+        for each in (queue, logs, books, installation):
+            await each.close()
 
 
 async def test_a_session_setting_does_cross_behind_the_pooler(pooled_url: str) -> None:
