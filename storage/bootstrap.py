@@ -161,8 +161,15 @@ async def _ensure_roles(
 
 
 async def _bound_transactions(connection: asyncpg.Connection, version: int) -> None:
-    """One open writer holds all readers of events up, so none may stay open for long."""
-    bounds = {"idle_in_transaction_session_timeout": "60s"}
+    """What a connection sets for itself where no pooler stands in between.
+
+    One open writer holds all readers of events up, so none may stay open for long.
+    """
+    bounds = {
+        "search_path": "webnova",
+        "statement_timeout": "30s",
+        "idle_in_transaction_session_timeout": "60s",
+    }
     if version >= TRANSACTION_TIMEOUT_SINCE:
         bounds["transaction_timeout"] = "120s"
     for role in (APP, WORKER):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
@@ -11,9 +12,17 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from storage.connections import unavailable
+from storage.connections import direct_address, session, unavailable
 
 SET_TENANT = text("SELECT set_config('webnova.tenant', :tenant, true)")
+
+
+# A statement without a name lives until the next one, inside one transaction: none is left behind
+# on a server connection that others use next.
+UNPREPARED: dict[str, Any] = {
+    "prepared_statement_cache_size": 0,
+    "prepared_statement_name_func": lambda: "",
+}
 
 
 def driver_url(url: str) -> str:
@@ -22,23 +31,26 @@ def driver_url(url: str) -> str:
 
 
 class Database:
-    """A pool of connections as one role. Belongs to the event loop that first uses it."""
+    """A pool of connections as one role. Belongs to the event loop that first uses it.
+
+    `url` may name a pooler (`storage.connections.direct_address`).
+    """
 
     def __init__(self, url: str, *, size: int = 10, name: str = "webnova") -> None:
+        address, pooled = direct_address(url)
+        settings = {
+            "application_name": name,
+            "search_path": "webnova",
+            "idle_in_transaction_session_timeout": "30000",
+            "statement_timeout": "30000",
+        }
         self.engine: AsyncEngine = create_async_engine(
-            driver_url(url),
+            driver_url(address),
             pool_size=size,
             max_overflow=0,
             pool_timeout=10,
             pool_pre_ping=True,
-            connect_args={
-                "server_settings": {
-                    "application_name": name,
-                    "search_path": "webnova",
-                    "idle_in_transaction_session_timeout": "30000",
-                    "statement_timeout": "30000",
-                }
-            },
+            connect_args={**session(pooled, settings), **(UNPREPARED if pooled else {})},
         )
 
     @asynccontextmanager

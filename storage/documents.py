@@ -1,35 +1,46 @@
-"""Documents in Postgres: typed questions, and the indices that answer them.
+"""Typed questions about documents, and the rows that answer them.
 
-A field's index is partial (one kind) and over an expression of the JSON value, so a kind pays only
-for its own. Indices are made without blocking writers when the schema is brought up to date.
+The indexed fields of each document lie beside it as rows of their own. An index over the JSON
+itself would never be used: behind row-level security Postgres evaluates only what it knows to leak
+nothing before the wall's own condition, and its JSON operators and exact numbers are not of these.
+Numbers are therefore found as doubles and then compared exactly.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.kernel.contracts import Document
 from engine.kernel.selections import Between, Condition, OneOf, Selection, Sort, StartsWith, sort_of
 from storage.database import Database
 
-CASTS = {
-    Sort.TEXT: "((data ->> '{name}') COLLATE \"C\")",
-    Sort.INTEGER: "((data ->> '{name}')::bigint)",
-    Sort.NUMBER: "((data ->> '{name}')::numeric)",
-    Sort.FLAG: "((data ->> '{name}')::boolean)",
-    Sort.INSTANT: "(webnova.instant(data ->> '{name}'))",
-}
-TYPES = {
+COLUMNS = {
     Sort.TEXT: "text",
-    Sort.INTEGER: "bigint",
-    Sort.NUMBER: "numeric",
-    Sort.FLAG: "boolean",
-    Sort.INSTANT: "timestamptz",
+    Sort.FLAG: "text",
+    Sort.INTEGER: "number",
+    Sort.NUMBER: "number",
+    Sort.INSTANT: "instant",
 }
+TYPES = {"text": "text", "number": "double precision", "instant": "timestamptz"}
+
+KEEP = text(
+    """
+    INSERT INTO document_fields AS f (tenant_id, kind, id, field, text, number, instant)
+    SELECT :t, :k, :i, n.* FROM unnest(
+        CAST(:fields AS text[]), CAST(:texts AS text[]),
+        CAST(:numbers AS double precision[]), CAST(:instants AS timestamptz[])
+    ) AS n
+    ON CONFLICT (tenant_id, kind, id, field) DO UPDATE
+    SET text = excluded.text, number = excluded.number, instant = excluded.instant
+    WHERE (f.text, f.number, f.instant)
+        IS DISTINCT FROM (excluded.text, excluded.number, excluded.instant)
+    """
+)
+# Kinds are found by skipping through the index from one to the next.
 STALE_KINDS = text(
     """
     WITH RECURSIVE kinds AS (
@@ -49,77 +60,113 @@ STALE_KINDS = text(
     LIMIT 1000
     """
 )
-BROKEN = text(
-    "SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
-    " WHERE NOT i.indisvalid AND c.relnamespace = 'webnova'::regnamespace"
-    " AND c.relname LIKE 'documents\\_of\\_%'"
-)
 
 
-def expression(document: type[Document], name: str) -> str:
-    """What the index of a field is over. Raises `InvalidInput` for one that has none."""
-    return CASTS[sort_of(document, name)].format(name=name)
+def fields_of(document: Document) -> dict[str, list[Any]]:
+    """The parameters of `KEEP` for a document."""
+    found: dict[str, list[Any]] = {"fields": [], "texts": [], "numbers": [], "instants": []}
+    stored = document.model_dump(mode="json", include=set(document.indexed))
+    for name in document.indexed:
+        column = COLUMNS[sort_of(type(document), name)]
+        value = stored[name] if column == "text" else getattr(document, name)
+        if isinstance(value, bool):
+            value = str(value).lower()
+        if column == "number" and value is not None:
+            value = float(value)
+        found["fields"].append(name)
+        for each in TYPES:
+            found[f"{each}s"].append(value if each == column else None)
+    return found
 
 
 def statement(document: type[Document], selection: Selection) -> tuple[str, dict[str, Any]]:
-    """The SQL of a selection, for the parameters `:t` (tenant) and those returned."""
+    """The SQL of a selection, for the parameter `:t` (tenant) and those returned."""
     values: dict[str, Any] = {"k": document.kind, "limit": selection.limit}
-    # The kind is written out: a partial index is used only where its condition is seen to hold.
-    conditions = ["tenant_id = :t", f"kind = '{document.kind}'", "data IS NOT NULL"]
+    joins: list[str] = []
+    exact: list[str] = []
     for number, (name, condition) in enumerate(selection.where.items()):
-        conditions += _conditions(document, name, condition, f"w{number}", values)
-    key = "id"
+        alias = f"w{number}"
+        sort = sort_of(document, name)
+        found = list(_conditions(alias, COLUMNS[sort], condition, values))
+        joins.append(_join(alias, name, found))
+        if COLUMNS[sort] == "number":
+            exact += _exactly(name, condition, alias, values)
+    key = "d.id"
     if selection.order is not None:
-        key = f"{expression(document, selection.order)}, id"
-        conditions.append(f"{expression(document, selection.order)} IS NOT NULL")
+        column = f"o.{COLUMNS[sort_of(document, selection.order)]}"
+        joins.append(_join("o", selection.order, [f"{column} IS NOT NULL"]))
+        key = f"{column}, d.id"
     direction = "DESC" if selection.descending else "ASC"
     if selection.after is not None:
         values["after"] = selection.after
-        beyond = "<" if selection.descending else ">"
-        place = f"(SELECT {key} FROM documents WHERE tenant_id = :t AND kind = :k AND id = :after)"
-        conditions.append(f"({key}) {beyond} {place}")
+        exact.append(_beyond(selection, key))
+    where = ["d.tenant_id = :t", "d.kind = :k", "d.data IS NOT NULL", *exact]
     order = ", ".join(f"{part} {direction}" for part in key.split(", "))
     return (
-        f"SELECT id, version, data, fold FROM documents WHERE {' AND '.join(conditions)}"
-        f" ORDER BY {order} LIMIT :limit"
+        f"SELECT d.id, d.version, d.data, d.fold FROM documents d {' '.join(joins)}"
+        f" WHERE {' AND '.join(where)} ORDER BY {order} LIMIT :limit"
     ), values
 
 
+def _join(alias: str, field: str, conditions: list[str]) -> str:
+    # Conditions on the key are said of each table: the planner may then begin with any of them.
+    on = [
+        f"{alias}.tenant_id = :t",
+        f"{alias}.kind = :k",
+        f"{alias}.id = d.id",
+        f"{alias}.field = '{field}'",
+        *conditions,
+    ]
+    return f"JOIN document_fields {alias} ON {' AND '.join(on)}"
+
+
+def _beyond(selection: Selection, key: str) -> str:
+    sign = "<" if selection.descending else ">"
+    if selection.order is None:
+        return f"d.id {sign} :after"
+    column = key.partition(",")[0].removeprefix("o.")
+    return (
+        f"({key}) {sign} (SELECT {column}, id FROM document_fields WHERE tenant_id = :t"
+        f" AND kind = :k AND id = :after AND field = '{selection.order}')"
+    )
+
+
 def _conditions(
-    document: type[Document], name: str, condition: Condition, key: str, values: dict[str, Any]
+    alias: str, column: str, condition: Condition, values: dict[str, Any]
 ) -> Iterator[str]:
-    field, kind = expression(document, name), TYPES[sort_of(document, name)]
+    kind = TYPES[column]
     match condition:
         case OneOf(found):
-            values[key] = list(found)
-            yield f"{field} = ANY(CAST(:{key} AS {kind}[]))"
+            values[alias] = [_stored(column, each) for each in found]
+            yield f"{alias}.{column} = ANY(CAST(:{alias} AS {kind}[]))"
         case StartsWith(start):
-            values[key] = start
-            yield f"{field} ^@ :{key}"
+            values[alias] = start
+            yield f"{alias}.text ^@ CAST(:{alias} AS text)"
         case Between(low, high):
-            for bound, sign, suffix in ((low, ">=", "a"), (high, "<=", "b")):
+            for bound, sign, suffix in ((low, ">=", "low"), (high, "<=", "high")):
                 if bound is not None:
-                    values[key + suffix] = bound
-                    yield f"{field} {sign} CAST(:{key}{suffix} AS {kind})"
+                    values[f"{alias}_{suffix}"] = _stored(column, bound)
+                    yield f"{alias}.{column} {sign} CAST(:{alias}_{suffix} AS {kind})"
 
 
-async def make_indices(connection: AsyncConnection, documents: Iterable[type[Document]]) -> None:
-    """Make the indices that are missing, without blocking writers, as the owner of the schema.
+def _exactly(name: str, condition: Condition, alias: str, values: dict[str, Any]) -> Iterator[str]:
+    """What tells numbers apart that are the same as doubles."""
+    field = f"(d.data ->> '{name}')::numeric"
+    match condition:
+        case OneOf(found):
+            values[f"{alias}_exact"] = [Decimal(each) for each in found]
+            yield f"{field} = ANY(CAST(:{alias}_exact AS numeric[]))"
+        case Between(low, high):
+            for bound, sign, suffix in ((low, ">=", "least"), (high, "<=", "most")):
+                if bound is not None:
+                    values[f"{alias}_{suffix}"] = Decimal(bound)
+                    yield f"{field} {sign} CAST(:{alias}_{suffix} AS numeric)"
 
-    The connection must be in autocommit. One that an interrupted run left unusable is made anew.
-    """
-    for name in (await connection.execute(BROKEN)).scalars().all():
-        await connection.execute(text(f'DROP INDEX CONCURRENTLY webnova."{name}"'))
-    for document in documents:
-        for field in document.indexed:
-            await connection.execute(
-                text(
-                    "CREATE INDEX CONCURRENTLY IF NOT EXISTS"
-                    f' "documents_of_{document.kind}_by_{field}" ON webnova.documents'
-                    f" (tenant_id, {expression(document, field)}, id)"
-                    f" WHERE kind = '{document.kind}'"
-                )
-            )
+
+def _stored(column: str, value: Any) -> Any:
+    if column == "number":
+        return float(value)
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 class PostgresStaleDocuments:
@@ -131,7 +178,6 @@ class PostgresStaleDocuments:
     async def stale(
         self, folds: dict[str, int], shard: tuple[int, int] = (0, 1)
     ) -> Sequence[tuple[str, str]]:
-        # A kind whose fold never changed has no row, and one of a newer WebNova is none here.
         values = {
             "kinds": list(folds),
             "folds": list(folds.values()),

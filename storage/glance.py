@@ -62,7 +62,6 @@ class PrefetchedReader:
         self,
         document: type[D],
         *,
-        where: Mapping[str, str] | None = None,
         after: str | None = None,
         limit: int = 50,
         newest_first: bool = False,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from pathlib import Path
 
 from alembic import command
@@ -11,10 +10,8 @@ from alembic.config import Config
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from engine.kernel.contracts import Document
 from storage.clusters import adopt
 from storage.database import driver_url
-from storage.documents import make_indices
 
 AHEAD = 13
 """For so many months, this one included, events find a partition of their own waiting. Later ones
@@ -24,13 +21,10 @@ LOCK = 0x7765626E6F7661
 """Key of the advisory lock that lets one migrator in at a time (the bytes of "webnova")."""
 
 
-async def upgrade_async(
-    owner_url: str, *, to: str = "head", documents: Iterable[type[Document]] = ()
-) -> None:
+async def upgrade_async(owner_url: str, *, to: str = "head") -> None:
     """Run every migration up to `to` that the database has not seen, as the owner of the schema.
 
-    A database that was restored into another cluster is made to go on there, and the fields that
-    the `documents` are looked up by get their indices.
+    A database that was restored into another cluster is made to go on there.
 
     Any number of processes may call this at once; one works and the others wait.
     """
@@ -44,8 +38,6 @@ async def upgrade_async(
                 await adopt(connection)
                 await connection.execute(MONTHS_AHEAD, {"months": AHEAD})
                 await connection.commit()
-                autocommit = await connection.execution_options(isolation_level="AUTOCOMMIT")
-                await make_indices(autocommit, documents)
             await connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": LOCK})
             await connection.commit()
     finally:
@@ -65,6 +57,6 @@ async def _migrate(connection: AsyncConnection, to: str) -> None:
     await connection.commit()
 
 
-def upgrade(owner_url: str, documents: Iterable[type[Document]] = ()) -> None:
+def upgrade(owner_url: str) -> None:
     """`upgrade_async` for callers that have no event loop."""
-    asyncio.run(upgrade_async(owner_url, documents=documents))
+    asyncio.run(upgrade_async(owner_url))

@@ -22,12 +22,24 @@ from engine.ledger.streams import (
     Expected,
     Links,
     Origin,
+    check_place,
     encoded,
 )
 from storage.connections import LOST, Connections, unavailable
 
 CONFLICT = "WN001"
 """SQLSTATE of the function `append` for a stream that is not at the expected version."""
+OVERTAKEN = "WN003"
+"""SQLSTATE of the function `append` when a transaction appends behind one that began to write after
+it: readers would see the stream out of order. Made again, the transaction is the later one."""
+DEADLOCK = "40P01"
+LOST_RACES = frozenset({OVERTAKEN, DEADLOCK})
+"""SQLSTATEs of an append that had no chance beside another, and has one when it is made again."""
+ATTEMPTS = 10
+"""How often an append is made that loses such races."""
+MOST_LOCKED = 100
+"""Streams of one append that are waited for before it begins. Locks take the server's shared
+memory; a larger append is made again where it is overtaken."""
 SKEWED = "WN002"
 """SQLSTATE of the function `append` when this machine's clock is not the database's."""
 
@@ -44,6 +56,7 @@ REGISTER = (
     " SELECT $1, * FROM unnest($2::uuid[], $3::text[], $4::text[], $5::integer[])"
     " ON CONFLICT (tenant_id, event_id) DO NOTHING RETURNING event_id"
 )
+LOCK = "SELECT webnova.lock_streams($1, $2, $3)"
 KNOWN = (
     "SELECT event_id, kind, id, version FROM webnova.event_ids"
     " WHERE tenant_id = $1 AND event_id = ANY($2)"
@@ -62,8 +75,8 @@ SIBLINGS = (
     " AND event_id <> $3 ORDER BY position"
 )
 EFFECTS = (
-    f"SELECT {COLUMNS} FROM webnova.events WHERE tenant_id = $1 AND metadata ? 'cause'"
-    " AND metadata ->> 'cause' = ANY($2) ORDER BY events.xid, position"
+    f"SELECT {COLUMNS} FROM webnova.events WHERE tenant_id = $1 AND cause = ANY($2)"
+    " ORDER BY events.xid, position"
 )
 
 
@@ -83,8 +96,21 @@ class PostgresEventStore:
             raise InvalidInput(
                 f"One append takes at most {MOST_EVENTS:,} events.", mend="Append in parts."
             )
+        for each in appends:
+            check_place(tenant, each, origin)
         rows = [_parameters(tenant, each, origin, self._clock()) for each in appends]
         named = any(event.id is not None for each in appends for event in each.events)
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return await self._append(tenant, appends, rows, named)
+            except VersionConflict as error:
+                if getattr(error.__cause__, "sqlstate", None) not in LOST_RACES:
+                    raise
+        return await self._append(tenant, appends, rows, named)
+
+    async def _append(
+        self, tenant: str, appends: Sequence[Append], rows: Sequence[tuple[Any, ...]], named: bool
+    ) -> list[Appended]:
         if len(rows) == 1 and not named:
             with translated():
                 async with self._connections.borrow() as connection:
@@ -199,6 +225,9 @@ async def _append_all(
     known = {row["event_id"]: row for row in await connection.fetch(KNOWN, tenant, list(named))}
     if known:
         return _repeated(appends, named, known)
+    if 1 < len(appends) <= MOST_LOCKED:
+        keys = [each.kind for each in appends], [each.id for each in appends]
+        await connection.execute(LOCK, tenant, *keys)
     found = []
     for append, row in zip(appends, rows, strict=True):
         head = await connection.fetchval(APPEND, *row)
@@ -258,6 +287,13 @@ def skewed() -> Unavailable:
     )
 
 
+def overtaken() -> VersionConflict:
+    return VersionConflict(
+        "Others appended to the same streams at the same time.",
+        mend="Read them again and repeat the change.",
+    )
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Errors of the driver as errors of the engine."""
@@ -268,6 +304,8 @@ def translated() -> Iterator[None]:
             raise VersionConflict(
                 "A stream is not at the expected version.", mend="Read it again and repeat."
             ) from error
+        if error.sqlstate in LOST_RACES:
+            raise overtaken() from error
         if error.sqlstate == SKEWED:
             raise skewed() from error
         if isinstance(error, LOST):

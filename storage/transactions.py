@@ -24,13 +24,21 @@ from engine.kernel.contracts import (
     Versioned,
 )
 from engine.kernel.dispatch import Rebuilt
-from engine.kernel.errors import IdempotencyConflict, LeaseLost, NotFound, VersionConflict
+from engine.kernel.errors import (
+    IdempotencyConflict,
+    LeaseLost,
+    NotFound,
+    UnknownEvent,
+    VersionConflict,
+)
 from engine.kernel.ids import uuid7
 from engine.kernel.selections import Selection
 from engine.ledger.streams import Origin, encoded
 from storage.database import Database
+from storage.documents import KEEP as KEEP_FIELDS
+from storage.documents import fields_of
 from storage.documents import statement as selected
-from storage.streams import CONFLICT, SKEWED, skewed
+from storage.streams import CONFLICT, LOST_RACES, SKEWED, overtaken, skewed
 
 D = TypeVar("D", bound=Document)
 P = TypeVar("P")
@@ -144,33 +152,19 @@ class PostgresReader:
         self,
         document: type[D],
         *,
-        where: Mapping[str, str] | None = None,
         after: str | None = None,
         limit: int = 50,
         newest_first: bool = False,
     ) -> Sequence[Versioned[D]]:
-        if where:
-            await self._bring_up(document)
-        values: dict[str, Any] = {"t": self.tenant, "k": document.kind, "limit": limit}
-        conditions = ["tenant_id = :t", "kind = :k", "data IS NOT NULL"]
-        for number, (name, value) in enumerate((where or {}).items()):
-            if name not in document.model_fields:
-                raise ValueError(f"{document.__name__} has no field {name!r}")
-            conditions.append(f"data ->> '{name}' = :w{number}")
-            values[f"w{number}"] = value
-        if after is not None:
-            conditions.append("id < :after" if newest_first else "id > :after")
-            values["after"] = after
-        order = "DESC" if newest_first else "ASC"
-        statement = text(
-            f"SELECT id, version, data, fold FROM documents WHERE {' AND '.join(conditions)}"
-            f" ORDER BY id {order} LIMIT :limit"
+        return await self._several(
+            document, Selection(after=after, limit=limit, descending=newest_first)
         )
-        rows = (await self._connection.execute(statement, values)).all()
-        return [await self._versioned(document, row.id, row) for row in rows]
 
     async def select(self, document: type[D], selection: Selection) -> Sequence[Versioned[D]]:
         await self._bring_up(document)
+        return await self._several(document, selection)
+
+    async def _several(self, document: type[D], selection: Selection) -> Sequence[Versioned[D]]:
         sql, values = selected(document, selection)
         rows = (await self._connection.execute(text(sql), {"t": self.tenant, **values})).all()
         return [await self._versioned(document, row.id, row) for row in rows]
@@ -192,6 +186,12 @@ class PostgresReader:
             await self._connection.execute(ALL_FOLDED, values)
         return found
 
+    async def _index(self, id: str, state: Document) -> None:
+        """Keep the rows that the document is looked up by."""
+        if state.indexed:
+            values = {**self._key(state.kind, id), **fields_of(state)}
+            await self._connection.execute(KEEP_FIELDS, values)
+
     async def _bring_up(self, document: type[Document]) -> None:
         """Fold anew what a question about contents would see as another version made it."""
         while found := await self.stale(document):
@@ -209,6 +209,7 @@ class PostgresReader:
         if changed:
             values = {"data": json.dumps(data), "fold": document.fold_version}
             await self._connection.execute(STORE, {**key, **values})
+        await self._index(id, fresh.document)
         return Rebuilt(fresh.version, changed)
 
     async def history(
@@ -259,6 +260,11 @@ class PostgresTransaction(PostgresReader):
             )
         state = current.document if current else None
         for event in events:
+            if type(event) not in document.events:
+                raise UnknownEvent(
+                    f"The {document.kind} {id!r} has no events of the type {event.type!r}.",
+                    mend="List the type in the document's `events`.",
+                )
             state = document.fold(state, event)
         assert state is not None
         try:
@@ -271,6 +277,8 @@ class PostgresTransaction(PostgresReader):
             state_code = getattr(error.orig, "sqlstate", None)
             if state_code == SKEWED:
                 raise skewed() from error
+            if state_code in LOST_RACES:
+                raise overtaken() from error
             if state_code != CONFLICT:
                 raise
             raise VersionConflict(
@@ -278,6 +286,7 @@ class PostgresTransaction(PostgresReader):
                 mend="Read it again and repeat the change.",
             ) from error
         stored = Versioned(id, head, state)
+        await self._index(id, state)
         await self._schedule(document, stored)
         return stored
 

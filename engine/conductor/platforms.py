@@ -66,6 +66,7 @@ class Platform(Document):
         PlatformLaunched,
         PlatformReleased,
     )
+    fold_version = 2
     indexed = ("requested_at", "current")
 
     name: str

@@ -36,6 +36,7 @@ from engine.kernel.contracts import Call, Command, Event, Query, Versioned, View
 from engine.kernel.dispatch import Handlers, Reader, Transaction
 from engine.kernel.errors import Conflict, NotFound
 from engine.kernel.ids import new_id
+from engine.kernel.selections import OneOf, Selection
 
 handlers = Handlers()
 now: Callable[[], datetime] = system_clock
@@ -209,10 +210,9 @@ async def get_run(query: GetRun, reader: Reader) -> RunView:
 
 @handlers.query(ListRuns, RunList)
 async def list_runs(query: ListRuns, reader: Reader) -> RunList:
-    where = {"platform": query.platform} if query.platform else None
-    found = await reader.list(
-        Run, where=where, after=query.after, limit=query.limit + 1, newest_first=True
-    )
+    where = {"platform": OneOf((query.platform,))} if query.platform else {}
+    newest = Selection(where=where, descending=True, after=query.after, limit=query.limit + 1)
+    found = await reader.select(Run, newest)
     page = found[: query.limit]
     return RunList(
         items=[run_view(each.document) for each in page],

@@ -144,6 +144,7 @@ class Run(Document):
         RunCancelRequested,
         RunCancelled,
     )
+    fold_version = 2
     indexed = ("platform", "state", "requested_at")
 
     id: str

@@ -71,9 +71,9 @@ class Document(Message):
     """The current state of one aggregate, folded from its events and from nothing else.
 
     `fold` is pure: the same events in the same order give the same document. Whoever changes what
-    it gives raises `fold_version`: documents of another version are folded anew before anybody
-    sees them. `events` lists every event type that its streams may hold, `indexed` the fields that
-    documents are looked up by.
+    it gives, or what is indexed, raises `fold_version`: documents of another version are folded
+    anew before anybody sees them. `events` lists every event type that its streams may hold,
+    `indexed` the fields that documents are looked up by.
     """
 
     kind: ClassVar[str]

@@ -51,12 +51,11 @@ class Reader(Protocol):
         self,
         document: type[D],
         *,
-        where: Mapping[str, str] | None = None,
         after: str | None = None,
         limit: int = 50,
         newest_first: bool = False,
     ) -> Sequence[Versioned[D]]:
-        """Documents by id, whose top-level string fields equal `where`, past the id `after`."""
+        """Documents by id, past the id `after`."""
         ...
 
     async def select(self, document: type[D], selection: Selection) -> Sequence[Versioned[D]]:

@@ -7,6 +7,7 @@ or arrives from elsewhere with ids of its own, is appended here.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -19,8 +20,14 @@ from engine.kernel.errors import InvalidInput, TooLarge
 MOST_BYTES = 1 << 20
 MOST_NESTED = 64
 MOST_EVENTS = 10_000
+MOST_NAMED = 500
+"""Characters of a tenant's, a stream's kind's or a stream's name."""
+MOST_VERSIONS = 2**31 - 1
 LARGEST_EXACT = 2**53 - 1
 """The largest integer that every reader of JSON keeps exactly (RFC 8259, section 6)."""
+
+
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Expected(IntEnum):
@@ -106,8 +113,8 @@ class EventStore(Protocol):
         """Append to any number of streams, all or nothing, in the order given.
 
         Raises `VersionConflict` when a stream is not as expected, `Conflict` when some but not all
-        of the caller's event ids are known or they belong elsewhere, and what `encoded` raises. In
-        each case nothing is appended.
+        of the caller's event ids are known or they belong elsewhere, and what `check_place` and
+        `encoded` raise. In each case nothing is appended.
         """
         ...
 
@@ -129,11 +136,23 @@ class EventStore(Protocol):
         ...
 
 
+def check_place(tenant: str, append: Append, origin: Origin) -> None:
+    """Raise `InvalidInput` for names that can't be kept, and for what is no version."""
+    for what, name in (("tenant", tenant), ("kind", append.kind), ("id", append.id)):
+        _check(name, (what,))
+        if not 0 < len(name) <= MOST_NAMED:
+            raise _refused((what,), f"it must have 1 to {MOST_NAMED} characters")
+    _check(origin.metadata(), ("metadata",))
+    if not Expected.ANY <= append.expected <= MOST_VERSIONS:
+        raise _refused(("expected",), "it is no version of a stream")
+
+
 def encoded(event: Event) -> str:
     """The event's data as the JSON text that is stored.
 
     Raises `TooLarge` past `MOST_BYTES`, and `InvalidInput` for a NUL character (Postgres can't hold
-    it), for nesting past `MOST_NESTED` levels, and for numbers that JSON has no exact form for.
+    it) or half a surrogate pair (UTF-8 can't), for nesting past `MOST_NESTED` levels, and for
+    numbers that JSON has no exact form for.
     """
     try:
         data = event.model_dump(mode="json")
@@ -157,6 +176,8 @@ def _check(value: Any, path: tuple[str, ...]) -> None:
     if isinstance(value, str):
         if "\0" in value:
             raise _refused(path, "it holds a NUL character")
+        if not value.isascii() and SURROGATE.search(value):
+            raise _refused(path, "it holds half of a surrogate pair, which is no character")
     elif isinstance(value, bool) or value is None:
         return
     elif isinstance(value, int):
@@ -167,8 +188,9 @@ def _check(value: Any, path: tuple[str, ...]) -> None:
             raise _refused(path, "it is no finite number")
     elif isinstance(value, Mapping):
         for name, item in value.items():
-            _check(name, (*path, str(name)[:40]))
-            _check(item, (*path, str(name)[:40]))
+            shown = str(name)[:40].encode(errors="replace").decode()
+            _check(name, (*path, shown))
+            _check(item, (*path, shown))
     else:
         for number, item in enumerate(value):
             _check(item, (*path, str(number)))

@@ -12,28 +12,35 @@ import asyncpg
 import pytest
 from pydantic import JsonValue
 
-from engine.kernel.contracts import Event
+from engine.kernel.contracts import Call, Event
+from engine.kernel.dispatch import Dispatcher, Handlers, Transaction
 from engine.kernel.errors import (
     Conflict,
     InvalidInput,
     NotFound,
     TooLarge,
     Unavailable,
+    UnknownEvent,
     VersionConflict,
 )
 from engine.ledger.streams import (
     MOST_BYTES,
+    MOST_NAMED,
     MOST_NESTED,
     Append,
     Expected,
     NewEvent,
     Origin,
 )
+from engine.trust.tokens import IssueToken, RevokeToken, Token, TokenRevoked, TokenView
 from storage.bootstrap import bootstrap_database
 from storage.connections import Connections
+from storage.feed import PostgresFeed
 from storage.migrate import upgrade_async
-from storage.streams import PostgresEventStore
+from storage.streams import OVERTAKEN, PostgresEventStore
 from tests.conftest import TestDatabase
+from tests.integration.conftest import execute, owner
+from webnova.compose import Installation
 from webnova.stack.database import role_passwords
 from webnova.stack.postgres import EmbeddedPostgres
 
@@ -160,6 +167,9 @@ def nested(levels: int) -> JsonValue:
         ({"bad \0 key": 1}, InvalidInput, "NUL"),
         (nested(MOST_NESTED + 1), InvalidInput, "nested"),
         (nested(2000), InvalidInput, "nested"),
+        ("half \ud800", InvalidInput, "surrogate"),
+        (b"\xff", InvalidInput, "JSON"),
+        (object(), InvalidInput, "JSON"),
         (2**53, InvalidInput, "too large"),
         (-(2**70), InvalidInput, "too large"),
         (float("inf"), InvalidInput, "finite"),
@@ -170,9 +180,89 @@ async def test_what_can_not_be_kept_is_refused_and_nothing_changes(
     store: PostgresEventStore, tenant: str, value: Any, error: type[Exception], words: str
 ) -> None:
     bad = NewEvent(Noted.model_construct(value=value))
-    with pytest.raises(error, match=words):
-        await store.append(tenant, [Append("note", "a", [*notes("good"), bad])], ORIGIN)
-    assert await values(store, tenant, "a") == []
+    await store.append(tenant, [Append("note", "a", notes("before"))], ORIGIN)
+    for id in ("a", "new"):
+        with pytest.raises(error, match=words):
+            await store.append(tenant, [Append("note", id, [*notes("good"), bad])], ORIGIN)
+        assert await values(store, tenant, "new") == []
+    await store_goes_on(store, tenant)
+
+
+async def store_goes_on(store: PostgresEventStore, tenant: str) -> None:
+    """The stream `a` has its one event yet, and takes the next as its second."""
+    assert await values(store, tenant, "a") == ["before"]
+    appended = await store.append(tenant, [Append("note", "a", notes("after"), 1)], ORIGIN)
+    assert appended[0].version == 2
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ({"kind": "no\0te"}, "kind"),
+        ({"kind": ""}, "kind"),
+        ({"id": "a\0"}, "id"),
+        ({"id": "half \ud800"}, "surrogate"),
+        ({"id": "x" * (MOST_NAMED + 1)}, "characters"),
+        ({"expected": -2}, "expected"),
+        ({"expected": 2**31}, "expected"),
+        ({"expected": 2**70}, "expected"),
+        ({"events": []}, "at least one event"),
+    ],
+)
+async def test_what_no_stream_can_be_is_refused_and_nothing_changes(
+    store: PostgresEventStore, tenant: str, place: dict[str, Any], words: str
+) -> None:
+    await store.append(tenant, [Append("note", "a", notes("before"))], ORIGIN)
+    given: dict[str, Any] = {"kind": "note", "id": "a", "events": notes("bad"), **place}
+    for wish in ([Append(**given)], [Append("note", "a", notes("good")), Append(**given)]):
+        with pytest.raises(InvalidInput, match=words):
+            await store.append(tenant, wish, ORIGIN)
+    with pytest.raises(InvalidInput, match="metadata"):
+        await store.append(tenant, [Append("note", "a", notes(1))], Origin(caller="a\0"))
+    await store_goes_on(store, tenant)
+
+
+async def test_a_wrong_version_leaves_the_stream_untouched(
+    store: PostgresEventStore, tenant: str
+) -> None:
+    await store.append(tenant, [Append("note", "a", notes("before"))], ORIGIN)
+    for expected in (Expected.NONE, 2, 2**31 - 1):
+        with pytest.raises(VersionConflict):
+            await store.append(tenant, [Append("note", "a", notes("bad"), expected)], ORIGIN)
+    await store_goes_on(store, tenant)
+
+
+async def test_a_document_takes_no_event_of_a_type_it_does_not_know(
+    installation: Installation, tenant: str
+) -> None:
+    given = {"secret_sha256": "0" * 64, "label": "t", "permissions": ["run.read"]}
+    command = IssueToken.model_validate({"id": "one", **given})
+    await execute(installation, tenant, command)
+    call = Call(command, owner(tenant), tenant)
+    with pytest.raises(UnknownEvent, match=r"note\.noted"):
+        async with installation.transactions.writing(call) as tx:
+            await tx.append(Token, "one", [TokenRevoked(), Noted()], expected=1)
+    async with installation.transactions.reading(tenant) as reader:
+        found = await reader.find(Token, "one")
+        assert found is not None and (found.version, found.document.revoked) == (1, False)
+        assert len(await reader.history(Token, "one")) == 1
+
+
+async def test_an_event_of_an_unknown_type_or_version_is_named_when_it_is_read(
+    store: PostgresEventStore, installation: Installation, tenant: str
+) -> None:
+    """It was written by a newer release: nothing is folded without it."""
+
+    class Newer(TokenRevoked):
+        schema_version = TokenRevoked.schema_version + 1
+
+    for number, event in enumerate((Noted(), Newer())):
+        wish = [Append("token", f"t{number}", [NewEvent(event)])]
+        await store.append(tenant, wish, ORIGIN)
+        history = await store.read(tenant, "token", f"t{number}")
+        with pytest.raises(UnknownEvent, match=event.type):
+            installation.transactions.catalogue.refold(Token, history)
+        assert len(history) == 1
 
 
 @pytest.mark.parametrize("value", ["", "ضغط الدم", "\u2028 and 🦉", {"a": [None, 1.5, True]}])
@@ -183,14 +273,20 @@ async def test_what_can_be_kept_comes_back_as_it_was(
     assert await values(store, tenant, "a") == [value]
 
 
-async def test_a_skewed_clock_is_named(postgres: TestDatabase, tenant: str) -> None:
+@pytest.mark.parametrize("minutes", [-6, 6])
+async def test_a_skewed_clock_is_named_and_nothing_changes(
+    store: PostgresEventStore, postgres: TestDatabase, tenant: str, minutes: int
+) -> None:
+    await store.append(tenant, [Append("note", "a", notes("before"))], ORIGIN)
     connections = Connections(postgres.app_url)
-    late = PostgresEventStore(connections, lambda: datetime.now(UTC) - timedelta(minutes=6))
+    skewed = timedelta(minutes=minutes)
+    wrong = PostgresEventStore(connections, lambda: datetime.now(UTC) + skewed)
     try:
         with pytest.raises(Unavailable, match="clocks"):
-            await late.append(tenant, [Append("note", "a", notes(1))], ORIGIN)
+            await wrong.append(tenant, [Append("note", "a", notes(1))], ORIGIN)
     finally:
         await connections.close()
+    await store_goes_on(store, tenant)
 
 
 async def test_an_event_knows_what_led_to_it_and_what_it_led_to(
@@ -230,7 +326,7 @@ async def test_months_are_reached_through_their_parent_only(
         assert await app.fetchval("SELECT count(*) FROM webnova.events") == 1
         for statement in (
             f"SELECT * FROM webnova.{month}",
-            f"INSERT INTO webnova.{month} SELECT * FROM webnova.events",
+            f"INSERT INTO webnova.{month} (tenant_id) VALUES ('x')",
             "UPDATE webnova.events SET data = '{}'",
             "DELETE FROM webnova.events",
             "DELETE FROM webnova.documents",
@@ -298,3 +394,82 @@ async def test_events_of_the_first_schema_are_taken_over(
         await connections.close()
     finally:
         await app.close()
+
+
+@pytest.mark.parametrize("expected", [None, 2])
+async def test_an_early_transaction_can_not_append_behind_a_later_one(
+    store: PostgresEventStore, postgres: TestDatabase, tenant: str, expected: int | None
+) -> None:
+    """Readers go by transactions: they would see the later version of the stream first."""
+    early = await asyncpg.connect(postgres.app_url)
+    append = (
+        "SELECT webnova.append($1, 'note', $2, $3, ARRAY[gen_random_uuid()], ARRAY['note.noted'],"
+        " ARRAY[1::smallint], ARRAY['{\"value\": \"early\"}'], '{}', now(), NULL)"
+    )
+    try:
+        await store.append(tenant, [Append("note", "shared", notes("first"))], ORIGIN)
+        with pytest.raises(asyncpg.PostgresError) as caught:
+            async with early.transaction():
+                await early.execute("SELECT set_config('webnova.tenant', $1, true)", tenant)
+                await early.fetchval(append, tenant, "own", None)
+                await store.append(tenant, [Append("note", "shared", notes("late"))], ORIGIN)
+                await early.fetchval(append, tenant, "shared", expected)
+        assert caught.value.sqlstate == OVERTAKEN
+        assert await values(store, tenant, "shared") == ["first", "late"]
+        assert await values(store, tenant, "own") == []
+    finally:
+        await early.close()
+
+
+async def test_appends_to_several_streams_at_once_are_read_in_the_order_of_each(
+    store: PostgresEventStore, postgres: TestDatabase, tenant: str
+) -> None:
+    """Who was overtaken appends again, so that the caller sees nothing of it."""
+
+    async def write(number: int) -> None:
+        for turn in range(10):
+            wish = [Append("note", f"own-{number}", notes(turn)), Append("note", "x", notes(turn))]
+            await store.append(tenant, wish, ORIGIN)
+
+    await asyncio.gather(*(write(number) for number in range(12)))
+    connections = Connections(postgres.app_url)
+    found = await PostgresFeed(connections).read(tenant, after=None)
+    await connections.close()
+    assert [event.version for event in found if event.id == "x"] == list(range(1, 121))
+    for number in range(12):
+        assert await values(store, tenant, f"own-{number}") == list(range(10))
+
+
+async def test_a_command_that_was_overtaken_is_run_again(
+    installation: Installation, tenant: str
+) -> None:
+    """Its idempotency key was written, and so its place in the order taken, before it waited."""
+    waiting, may_go = asyncio.Event(), asyncio.Event()
+    runs = 0
+
+    async def issue(command: IssueToken, tx: Transaction, call: Call) -> TokenView:
+        nonlocal runs
+        runs += 1
+        waiting.set()
+        await may_go.wait()
+        found = await tx.find(Token, "one")
+        assert found is not None
+        stored = await tx.append(Token, "one", [TokenRevoked()], expected=found.version)
+        return TokenView.model_validate(stored.document.model_dump(exclude={"secret_sha256"}))
+
+    def command(id: str) -> IssueToken:
+        given = {"secret_sha256": "0" * 64, "label": "t", "permissions": ["run.read"]}
+        return IssueToken.model_validate({"id": id, **given})
+
+    handlers = Handlers()
+    handlers.command(IssueToken, TokenView)(issue)
+    await execute(installation, tenant, command("one"))
+    slow = Call(command("two"), owner(tenant), tenant, idempotency_key="k")
+    running = asyncio.create_task(Dispatcher(handlers, installation.transactions).execute(slow))
+    await waiting.wait()
+    await execute(installation, tenant, RevokeToken(id="one"))
+    may_go.set()
+    await running
+    assert runs == 2
+    found = await installation.feed.read(tenant, after=None, kind="token", id="one")
+    assert [event.version for event in found] == [1, 2, 3]

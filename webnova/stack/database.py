@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
-from engine.conductor.catalogue import CATALOGUE
 from engine.kernel.secret import Secret
 from storage.bootstrap import ROLES, DatabaseUrls, bootstrap_now, urls_for
+from storage.connections import POOLER
 from storage.migrate import upgrade
 from webnova.stack.home import keep_secret
 
@@ -31,5 +33,21 @@ def prepare_database(
     """
     passwords = role_passwords(secrets_dir)
     urls = bootstrap_now(admin_url.reveal(), passwords, database=database)
-    upgrade(urls.owner.reveal(), CATALOGUE.documents.values())
+    upgrade(urls.owner.reveal())
     return urls
+
+
+def through_pooler(urls: DatabaseUrls, place: str) -> DatabaseUrls:
+    """The same database by way of the pooler in transaction mode at `place` (`host:port`).
+
+    The owner goes on without it: migrations need a session of their own.
+    """
+    return replace(urls, app=_by_way_of(urls.app, place), worker=_by_way_of(urls.worker, place))
+
+
+def _by_way_of(url: Secret, place: str) -> Secret:
+    parts = urlsplit(url.reveal())
+    credentials = parts.netloc.rpartition("@")[0]
+    # Options stay: who asks for TLS to the server must not speak plainly to the pooler.
+    query = "&".join(filter(None, (parts.query, f"{POOLER}=transaction")))
+    return Secret(urlunsplit(parts._replace(netloc=f"{credentials}@{place}", query=query)))

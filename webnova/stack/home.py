@@ -188,6 +188,7 @@ class Settings:
     """What the environment says.
 
     `database_url`: an administrator's URL of an existing Postgres; None means the embedded one.
+    `database_pooler`: `host:port` of a pooler in transaction mode before it.
     `ray_address`: an existing Ray cluster; None means a head of our own.
     `http_port`: the wished port; another one is chosen when it is taken.
     `core_actors`: whether this stack runs WebNova's actors, or only what its serve.yaml names.
@@ -199,6 +200,7 @@ class Settings:
     http_port: int
     log_format: LogFormat
     core_actors: bool = True
+    database_pooler: str | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Self:
@@ -217,7 +219,21 @@ class Settings:
             http_port=_port(env.get("WEBNOVA_HTTP_PORT", "").strip()),
             log_format=_log_format(env.get("WEBNOVA_LOG_FORMAT", "").strip()),
             core_actors=_switch("WEBNOVA_CORE_ACTORS", env.get("WEBNOVA_CORE_ACTORS", "").strip()),
+            database_pooler=_place(env.get("WEBNOVA_DATABASE_POOLER", "").strip()),
         )
+
+
+def _place(text: str) -> str | None:
+    """`host:port`, where the host may be an IPv6 address in brackets."""
+    if not text:
+        return None
+    host, _, port = text.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or set(host) & set("/@?# "):
+        raise InvalidInput(
+            f"WEBNOVA_DATABASE_POOLER is {text[:20]!r}, which is not an address.",
+            mend="Write it as host:port, such as 10.0.0.5:6432.",
+        )
+    return text
 
 
 def _port(text: str) -> int:

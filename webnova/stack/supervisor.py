@@ -27,7 +27,7 @@ from engine.kernel.errors import Unavailable, WebNovaError
 from engine.kernel.secret import Secret
 from storage.bootstrap import DatabaseUrls
 from webnova.logging import configure_logging
-from webnova.stack.database import prepare_database, role_urls
+from webnova.stack.database import prepare_database, role_urls, through_pooler
 from webnova.stack.home import Home, Settings
 from webnova.stack.locks import OTHER_SUPERVISOR, take_lock
 from webnova.stack.postgres import EmbeddedPostgres
@@ -92,6 +92,8 @@ class Supervisor:
         with self._step("database"):
             admin = self._start_postgres()
             urls = role_urls(admin, self.home.secrets)
+            if self.settings.database_pooler is not None:
+                urls = through_pooler(urls, self.settings.database_pooler)
         with _undisturbed():
             self.cluster = self._make_cluster(urls)
             self.cluster.launch()

@@ -67,6 +67,8 @@ class Budget(Document):
 
     kind = "budget"
     events = (BudgetSet, BudgetThresholdReached)
+    fold_version = 2
+    indexed = ("counts",)
 
     name: str
     limit: Amount
@@ -135,7 +137,8 @@ class ReservationExpired(Event):
 class Reservation(Document):
     kind = "reservation"
     events = (ReservationMade, ReservationSettled, ReservationReleased, ReservationExpired)
-    indexed = ("budget", "state", "amount")
+    fold_version = 2
+    indexed = ("budget", "state", "amount", "expires_at")
 
     id: str
     budget: str

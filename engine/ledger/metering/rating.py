@@ -21,6 +21,7 @@ from engine.kernel.clock import system_clock
 from engine.kernel.contracts import Call, Command, Event, View
 from engine.kernel.dispatch import Handlers, Transaction
 from engine.kernel.errors import Conflict
+from engine.kernel.selections import OneOf, Selection
 from engine.ledger.metering.budgets import Budget, BudgetThresholdReached, budget_of, warn
 from engine.ledger.metering.entries import (
     EntryKind,
@@ -206,7 +207,8 @@ async def correct_charge(command: CorrectCharge, tx: Transaction, call: Call) ->
 async def _count(tx: Transaction, charges: Sequence[Spent]) -> None:
     """Add charges to the budgets that watch them, and tell the thresholds that are reached."""
     after: str | None = None
-    while page := await tx.list(Budget, where={"counts": "charges"}, after=after, limit=200):
+    watching = {"counts": OneOf(("charges",))}
+    while page := await tx.select(Budget, Selection(where=watching, after=after, limit=200)):
         for each in page:
             sums: dict[str, Decimal] = {}
             for spent in charges:

@@ -9,6 +9,8 @@ import pytest
 from engine.kernel.errors import InvalidInput
 from engine.kernel.secret import Secret
 from storage.bootstrap import ROLES, database_url, scram_verifier, target_database, urls_for
+from storage.connections import direct_address
+from webnova.stack.database import through_pooler
 
 
 def test_scram_verifier_proves_the_exchange_printed_in_rfc_7677() -> None:
@@ -67,3 +69,17 @@ def test_urls_keep_host_and_options_and_quote_passwords() -> None:
     urls = urls_for("postgresql://admin:pw@h/postgres", passwords)
     assert "webnova_worker:secret-of-webnova_worker@h/webnova" in urls.worker.reveal()
     assert "secret" not in repr(urls)
+
+
+def test_the_application_goes_by_way_of_the_pooler_and_the_owner_does_not() -> None:
+    passwords = {role: Secret(f"p@{role}") for role in ROLES}
+    direct = urls_for("postgresql://admin:pw@h:5432/postgres?sslmode=require", passwords)
+    urls = through_pooler(direct, "[::1]:6432")
+    assert urls.owner.reveal() == direct.owner.reveal()
+    for role, url in (("webnova_app", urls.app), ("webnova_worker", urls.worker)):
+        address, pooled = direct_address(url.reveal())
+        assert pooled
+        assert address == f"postgresql://{role}:p%40{role}@[::1]:6432/webnova?sslmode=require"
+    assert direct_address(direct.app.reveal()) == (direct.app.reveal(), False)
+    with pytest.raises(InvalidInput, match="pooler 'session'"):
+        direct_address("postgresql://a:b@h/d?pooler=session")

@@ -85,11 +85,13 @@ def test_settings_read_the_environment(tmp_path: Path) -> None:
             "WEBNOVA_RAY_ADDRESS": "10.0.0.1:6379",
             "WEBNOVA_HTTP_PORT": "9000",
             "WEBNOVA_LOG_FORMAT": "json",
+            "WEBNOVA_DATABASE_POOLER": "[::1]:6432",
         }
     )
     assert settings.home.root == tmp_path
     assert settings.database_url is not None
     assert settings.database_url.reveal() == "postgresql://admin:pw@db:5432/x"
+    assert settings.database_pooler == "[::1]:6432"
     assert "pw" not in repr(settings)
     assert (settings.ray_address, settings.http_port) == ("10.0.0.1:6379", 9000)
     assert settings.log_format == "json"
@@ -105,6 +107,8 @@ def test_settings_read_the_environment(tmp_path: Path) -> None:
         ("WEBNOVA_LOG_FORMAT", "xml"),
         ("WEBNOVA_DATABASE_URL", "mysql://root@localhost/x"),
         ("WEBNOVA_CORE_ACTORS", "maybe"),
+        ("WEBNOVA_DATABASE_POOLER", "pooler"),
+        ("WEBNOVA_DATABASE_POOLER", "me:pw@pooler:6432"),
     ],
 )
 def test_settings_name_the_wrong_variable(name: str, value: str) -> None:

@@ -1,37 +1,17 @@
-"""Durable subscriptions, and a reading order that outlives the server that it began on."""
+"""Durable subscriptions, their dead letters, and the deliveries of webhooks."""
 
 from __future__ import annotations
 
 from alembic import op
 
-revision = "0005"
-down_revision = "0004"
+revision = "0006"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 
 SEPARATOR = "\n--;\n"
 
 TENANT_TABLES = ("subscriptions", "dead_letters", "webhook_deliveries")
-
-# Transaction ids belong to one database cluster. The functions are what the rest asks instead, so
-# that a database restored into another cluster can go on counting where it was
-# (`storage.clusters`).
-ORDER = """
-CREATE FUNCTION webnova.current_xid() RETURNS xid8 LANGUAGE sql STABLE
-RETURN pg_current_xact_id()
---;
-CREATE FUNCTION webnova.horizon() RETURNS xid8 LANGUAGE sql STABLE
-RETURN pg_snapshot_xmin(pg_current_snapshot())
---;
-ALTER TABLE webnova.events ALTER COLUMN xid SET DEFAULT webnova.current_xid()
---;
-DO $$
-BEGIN
-    EXECUTE format('CREATE FUNCTION webnova.cluster() RETURNS bigint LANGUAGE sql IMMUTABLE'
-        ' RETURN (%L)::bigint', (SELECT system_identifier FROM pg_control_system()));
-END
-$$
-"""
 
 TABLES = """
 CREATE TABLE webnova.subscriptions (
@@ -104,7 +84,8 @@ CREATE POLICY webhook_deliveries_due ON webnova.webhook_deliveries FOR SELECT
 GRANT SELECT, INSERT, UPDATE, DELETE
     ON webnova.subscriptions, webnova.dead_letters, webnova.webhook_deliveries TO webnova_app
 --;
-GRANT SELECT ON webnova.subscriptions TO webnova_worker
+GRANT SELECT (tenant_id, name, slot, xid, position, fence, owner, leased_until, replay)
+    ON webnova.subscriptions TO webnova_worker
 --;
 GRANT UPDATE (fence, owner, leased_until) ON webnova.subscriptions TO webnova_worker
 """
@@ -127,7 +108,7 @@ WORKER = (
 
 def upgrade() -> None:
     walls = [WALL.format(table=table) for table in TENANT_TABLES]
-    for script in (ORDER, TABLES, *walls, WORKER):
+    for script in (TABLES, *walls, WORKER):
         # The driver prepares every statement, and only one can be prepared at a time.
         for statement in script.split(SEPARATOR):
             op.execute(statement)
