@@ -98,7 +98,7 @@ async def test_roles_are_neither_owner_nor_superuser(server: EmbeddedPostgres) -
         )
         assert not await ask(url, "SELECT pg_has_role(current_user, 'webnova_owner', 'member')")
         for statement in (
-            "CREATE TABLE t (a int)",
+            "CREATE TABLE public.t (a int)",
             "CREATE TEMP TABLE t (a int)",
             "CREATE SCHEMA s",
         ):
