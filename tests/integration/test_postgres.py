@@ -107,7 +107,7 @@ async def test_roles_are_neither_owner_nor_superuser(server: EmbeddedPostgres) -
     await ask(urls.owner.reveal(), "CREATE TABLE mine (a vector(3), b text)")
     await ask(urls.owner.reveal(), "CREATE INDEX ON mine USING gin (b gin_trgm_ops)")
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await ask(urls.app.reveal(), "SELECT count(*) FROM mine")
+        await ask(urls.app.reveal(), "SELECT count(*) FROM public.mine")
 
 
 async def test_a_changed_password_is_put_right(server: EmbeddedPostgres) -> None:
