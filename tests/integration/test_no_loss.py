@@ -154,7 +154,7 @@ async def follow(url: str, tenant: str, sink: Sink, done: Callable[[], bool]) ->
 async def test_no_event_is_missed_doubled_or_out_of_order(
     postgres: TestDatabase, tenant: str
 ) -> None:
-    total = sized(200_000, 0.5)
+    total = sized(200_000, 1)
     share, rest = divmod(total, WRITERS)
     writers = [
         Writer(postgres.app_url, tenant, number, share + (number < rest))

@@ -98,7 +98,7 @@ async def test_roles_are_neither_owner_nor_superuser(server: EmbeddedPostgres) -
         )
         assert not await ask(url, "SELECT pg_has_role(current_user, 'webnova_owner', 'member')")
         for statement in (
-            "CREATE TABLE t (a int)",
+            "CREATE TABLE public.t (a int)",
             "CREATE TEMP TABLE t (a int)",
             "CREATE SCHEMA s",
         ):
@@ -107,7 +107,7 @@ async def test_roles_are_neither_owner_nor_superuser(server: EmbeddedPostgres) -
     await ask(urls.owner.reveal(), "CREATE TABLE mine (a vector(3), b text)")
     await ask(urls.owner.reveal(), "CREATE INDEX ON mine USING gin (b gin_trgm_ops)")
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await ask(urls.app.reveal(), "SELECT count(*) FROM mine")
+        await ask(urls.app.reveal(), "SELECT count(*) FROM public.mine")
 
 
 async def test_a_changed_password_is_put_right(server: EmbeddedPostgres) -> None:
