@@ -52,11 +52,15 @@ SELECT c.relname AS name, c.relispartition AS part,
     ARRAY(SELECT polname::text FROM pg_policy p WHERE p.polrelid = c.oid
           AND 'webnova_app'::regrole::oid = ANY(p.polroles)) AS policies,
     ARRAY(SELECT attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND attnum > 0
-          AND NOT attisdropped AND has_column_privilege('webnova_app', c.oid, attnum, 'INSERT')
+          AND NOT attisdropped AND attgenerated = ''
+          AND has_column_privilege('webnova_app', c.oid, attnum, 'INSERT')
           ORDER BY attnum) AS taken,
     ARRAY(SELECT attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND attnum > 0
-          AND NOT attisdropped AND has_column_privilege('webnova_app', c.oid, attnum, 'UPDATE')
+          AND NOT attisdropped AND attgenerated = ''
+          AND has_column_privilege('webnova_app', c.oid, attnum, 'UPDATE')
           ORDER BY attnum) AS changed,
+    ARRAY(SELECT attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND attnum > 0
+          AND NOT attisdropped AND attgenerated = '' ORDER BY attnum) AS written,
     ARRAY(SELECT attname::text || ':' || format_type(atttypid, NULL) FROM pg_attribute a
           WHERE a.attrelid = c.oid AND attnum > 0 AND NOT attisdropped AND NOT atthasdef
           AND attnotnull AND attname <> 'tenant_id' ORDER BY attnum) AS needed
@@ -74,6 +78,7 @@ class Table:
     policies: list[str]
     taken: list[str]
     changed: list[str]
+    written: list[str]
     needed: list[str]
 
 
@@ -149,8 +154,10 @@ async def furnish(connection: asyncpg.Connection, found: Sequence[Table], pair: 
             if await connection.fetchval(held, tenant):
                 continue
             if table.part:
+                names = ", ".join(table.written)
+                read = ", ".join(f"r.{each}" for each in table.written)
                 await connection.execute(
-                    "INSERT INTO webnova.events SELECT r.* FROM webnova.events e,"
+                    f"INSERT INTO webnova.events ({names}) SELECT {read} FROM webnova.events e,"
                     " jsonb_populate_record(NULL::webnova.events, to_jsonb(e) || $2) r"
                     " WHERE e.tenant_id = $1 LIMIT 1",
                     *(tenant, json.dumps({"at": _first_instant(table), "event_id": str(uuid4())})),
