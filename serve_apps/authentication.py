@@ -60,7 +60,7 @@ class Session:
     async def ask(self, answer: type[V], query: Query) -> V:
         """The answer to a query in the session's tenant.
 
-        At home, proving the token and answering share one transaction.
+        At home, proving the token and answering share one statement where that is possible.
         """
         if self._caller is None and self.tenant == self._home:
             self._caller, view = await self._installation.ask_as(self._token, query)

@@ -58,7 +58,12 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         "begun",
         ("tests/integration/test_durable_runs.py", "tests/integration/test_versions.py"),
     ),
-    Requirement("S13", "Multi-tenancy core", "begun", ("tests/integration/test_ledger.py",)),
+    Requirement(
+        "S13",
+        "Multi-tenancy core",
+        "begun",
+        ("tests/integration/test_ledger.py", "tests/integration/test_tenancy.py"),
+    ),
     Requirement("S14", "Service providers hub", "planned"),
     Requirement("S15", "Sovereign user management", "planned"),
     Requirement(

@@ -16,9 +16,10 @@ from engine.conductor.runs import Run
 from engine.forge.versions import BlueprintRecord, GetBlueprint
 from engine.kernel.clock import system_clock
 from engine.kernel.contracts import Caller, Query, View
-from engine.kernel.dispatch import Dispatcher, Handlers, Reader, require
+from engine.kernel.dispatch import Dispatcher, Handlers, require
 from engine.kernel.errors import Unavailable
 from engine.ledger.metering.store import Holds, Metering
+from engine.ledger.suspension import Suspensions
 from engine.ledger.transparency.audit import Auditor
 from engine.ledger.transparency.publication import Notary, open_publisher
 from engine.ledger.transparency.queries import Log
@@ -31,6 +32,7 @@ from storage.feed import PostgresFeed
 from storage.glance import Glances, Key, NotPrefetched
 from storage.metering import PostgresMetering, PostgresMeteringBacklog
 from storage.streams import PostgresEventStore
+from storage.suspension import PostgresSuspensions
 from storage.transactions import Parts, PostgresTransactions
 from storage.transparency import PostgresLog, PostgresLogBacklog, PostgresLogs
 from storage.work import PostgresWorkQueue
@@ -52,7 +54,12 @@ PREFETCHED: dict[type[Query], Callable[[Any], Sequence[Key]]] = {
 """The documents that a query's handler will look for, so that they can be read ahead. A handler
 that looks for others is answered all the same, only more slowly."""
 
-PARTS: Parts = {Metering: PostgresMetering, Holds: PostgresHolds, Log: PostgresLog}
+PARTS: Parts = {
+    Metering: PostgresMetering,
+    Holds: PostgresHolds,
+    Log: PostgresLog,
+    Suspensions: PostgresSuspensions,
+}
 """What stores the features that keep tables of their own, by their contracts."""
 
 
@@ -88,30 +95,29 @@ class Installation:
         return Auditor(self.notary(), self.logs)
 
     async def authenticate(self, token: str) -> Caller:
-        """The caller whom an API token proves; `Unauthenticated` otherwise."""
+        """The caller whom an API token proves; `Unauthenticated` otherwise, and `TenantSuspended`
+        while its tenant is at rest."""
         tenant, id, _ = parse(token)
         reader = await self.glances.read(tenant, [(Token.kind, id)])
         return await authenticate(token, reader, system_clock())
 
     async def ask_as(self, token: str, query: Query) -> tuple[Caller, View]:
-        """Prove an API token and answer a query in its tenant, from one snapshot.
+        """Prove an API token and answer a query in its tenant.
 
+        What the handler will look for is read together with the token where that is known.
         Raises what `authenticate` and `Dispatcher.ask` raise.
         """
         tenant, id, _ = parse(token)
         named = PREFETCHED.get(type(query))
-        if named is not None:
-            wanted = [(Token.kind, id), *named(query)]
-            with suppress(NotPrefetched):
-                return await self._ask(token, query, await self.glances.read(tenant, wanted))
-        async with self.transactions.reading(tenant) as reader:
-            return await self._ask(token, query, reader)
-
-    async def _ask(self, token: str, query: Query, reader: Reader) -> tuple[Caller, View]:
+        wanted = [(Token.kind, id), *(named(query) if named is not None else ())]
+        reader = await self.glances.read(tenant, wanted)
         caller = await authenticate(token, reader, system_clock())
-        require(caller, type(query).permission, reader.tenant)
-        handler, _ = self.handlers.queries[type(query)]
-        return caller, await handler(query, reader)
+        if named is not None:
+            require(caller, type(query).permission, tenant)
+            handler, _ = self.handlers.queries[type(query)]
+            with suppress(NotPrefetched):
+                return caller, await handler(query, reader)
+        return caller, await self.dispatcher.ask(query, caller, tenant)
 
     async def close(self) -> None:
         await self.glances.close()

@@ -84,6 +84,12 @@ class Forbidden(WebNovaError):
     code, status, title = "forbidden", 403, "Not allowed"
 
 
+class TenantSuspended(Forbidden):
+    """The caller's tenant is at rest. `since` says from when on."""
+
+    code, title = "tenant_suspended", "The tenant is suspended"
+
+
 class NotFound(WebNovaError):
     code, status, title = "not_found", 404, "Not found"
 

@@ -5,18 +5,34 @@ The register of tenants belongs to the root tenant and is kept there.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, StringConstraints
 
-from engine.kernel.contracts import Call, Command, Document, Event, Query, View
+from engine.kernel.clock import system_clock
+from engine.kernel.contracts import (
+    Call,
+    Command,
+    Document,
+    Event,
+    Message,
+    Query,
+    Versioned,
+    View,
+)
 from engine.kernel.dispatch import ROOT_TENANT, Handlers, Reader, Transaction
 from engine.kernel.errors import Conflict, Forbidden, NotFound
+from engine.ledger.suspension import Suspension, Suspensions
 
 TenantName = Annotated[
     str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", min_length=2, max_length=40)
 ]
 Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+
+now: Callable[[], datetime] = system_clock
 
 
 class TenantCreated(Event):
@@ -25,22 +41,52 @@ class TenantCreated(Event):
     title: str
 
 
+class TenantSuspended(Event):
+    type = "tenant.suspended"
+    reason: str
+    at: datetime
+
+
+class TenantResumed(Event):
+    type = "tenant.resumed"
+    at: datetime
+
+
+class Rest(Message):
+    """Since when a tenant is suspended, and why."""
+
+    since: datetime
+    reason: str
+
+
 class Tenant(Document):
     kind = "tenant"
-    events = (TenantCreated,)
+    events = (TenantCreated, TenantSuspended, TenantResumed)
 
     name: str
     title: str
+    suspended: Rest | None = None
 
     @classmethod
     def fold(cls, state: Self | None, event: Event) -> Self:
-        assert isinstance(event, TenantCreated)
-        return cls(name=event.name, title=event.title)
+        if isinstance(event, TenantCreated):
+            return cls(name=event.name, title=event.title)
+        assert state is not None
+        match event:
+            case TenantSuspended():
+                rest = Rest(since=event.at, reason=event.reason)
+                return state.model_copy(update={"suspended": rest})
+            case TenantResumed():
+                return state.model_copy(update={"suspended": None})
+        raise AssertionError(f"{event.type} is no event of a tenant")
 
 
 class TenantView(View):
+    """`suspended` is null while the tenant is active."""
+
     name: str
     title: str
+    suspended: Rest | None = None
 
 
 class TenantList(View):
@@ -56,6 +102,28 @@ class CreateTenant(Command):
 
     name: TenantName
     title: Title
+
+
+class SuspendTenant(Command):
+    """Put a tenant to rest: its tokens are refused, its work is not driven. Only root can.
+
+    Suspending one that is suspended changes nothing, whatever the reason given.
+    """
+
+    permission: ClassVar[str] = "tenant.suspend"
+    emits: ClassVar[tuple[type[Event], ...]] = (TenantSuspended,)
+
+    name: TenantName
+    reason: Reason
+
+
+class ResumeTenant(Command):
+    """End a suspension; everything goes on where it stopped. Only root can."""
+
+    permission: ClassVar[str] = "tenant.suspend"
+    emits: ClassVar[tuple[type[Event], ...]] = (TenantResumed,)
+
+    name: TenantName
 
 
 class ListTenants(Query):
@@ -81,7 +149,31 @@ async def create_tenant(command: CreateTenant, tx: Transaction, call: Call) -> T
         raise Conflict(f"A tenant called {command.name!r} exists.", mend="Choose another name.")
     created = TenantCreated(name=command.name, title=command.title)
     stored = await tx.append(Tenant, command.name, [created], expected=0)
-    return TenantView.model_validate(stored.document.model_dump())
+    return _view(stored.document)
+
+
+@handlers.command(SuspendTenant, TenantView)
+async def suspend_tenant(command: SuspendTenant, tx: Transaction, call: Call) -> TenantView:
+    found = await _registered(tx, command.name)
+    if command.name == ROOT_TENANT:
+        raise Conflict("The root tenant can't be suspended.", mend="Revoke its tokens instead.")
+    if found.document.suspended is not None:
+        return _view(found.document)
+    event = TenantSuspended(reason=command.reason, at=now())
+    stored = await tx.append(Tenant, command.name, [event], expected=found.version)
+    await tx.part(Suspensions).begin(command.name, Suspension(event.at, event.reason))
+    return _view(stored.document)
+
+
+@handlers.command(ResumeTenant, TenantView)
+async def resume_tenant(command: ResumeTenant, tx: Transaction, call: Call) -> TenantView:
+    found = await _registered(tx, command.name)
+    if found.document.suspended is None:
+        return _view(found.document)
+    event = TenantResumed(at=now())
+    stored = await tx.append(Tenant, command.name, [event], expected=found.version)
+    await tx.part(Suspensions).end(command.name)
+    return _view(stored.document)
 
 
 @handlers.query(ListTenants, TenantList)
@@ -90,18 +182,26 @@ async def list_tenants(query: ListTenants, reader: Reader) -> TenantList:
     found = await reader.list(Tenant, after=query.after, limit=query.limit + 1)
     page = found[: query.limit]
     return TenantList(
-        items=[TenantView.model_validate(each.document.model_dump()) for each in page],
+        items=[_view(each.document) for each in page],
         next=page[-1].id if len(found) > len(page) else None,
     )
 
 
 @handlers.query(GetTenant, TenantView)
 async def get_tenant(query: GetTenant, reader: Reader) -> TenantView:
+    return _view((await _registered(reader, query.name)).document)
+
+
+async def _registered(reader: Reader, name: str) -> Versioned[Tenant]:
     _only_root(reader.tenant)
-    found = await reader.find(Tenant, query.name)
+    found = await reader.find(Tenant, name)
     if found is None:
-        raise NotFound(f"There is no tenant {query.name!r}.")
-    return TenantView.model_validate(found.document.model_dump())
+        raise NotFound(f"There is no tenant {name!r}.")
+    return found
+
+
+def _view(tenant: Tenant) -> TenantView:
+    return TenantView.model_validate(tenant.model_dump())
 
 
 def _only_root(tenant: str) -> None:

@@ -21,6 +21,7 @@ from engine.kernel.dispatch import Handlers, Reader, Transaction
 from engine.kernel.errors import Forbidden, NotFound, Unauthenticated
 from engine.kernel.ids import uuid7
 from engine.kernel.secret import Secret
+from engine.ledger.suspension import require_active
 
 TOKEN = re.compile(r"wn_([a-z][a-z0-9-]{0,39})_([0-9a-f]{32})_([A-Za-z0-9-]{43})")
 
@@ -28,6 +29,7 @@ PERMISSIONS: dict[str, str] = {
     "tenant.create": "Register tenants (root tenant only).",
     "tenant.read": "See the register of tenants (root tenant only).",
     "tenant.administer": "Act inside other tenants (root tenant only).",
+    "tenant.suspend": "Suspend and resume tenants (root tenant only).",
     "token.issue": "Issue API tokens.",
     "token.read": "List API tokens, without their secrets.",
     "token.revoke": "Revoke API tokens.",
@@ -196,7 +198,8 @@ def parse(token: str) -> tuple[str, str, str]:
 async def authenticate(token: str, reader: Reader, now: datetime) -> Caller:
     """The caller whom the token proves; `Unauthenticated` for any reason it does not.
 
-    `reader` must be inside the tenant that the token names.
+    `reader` must be inside the tenant that the token names. Raises `TenantSuspended` for a good
+    token of a tenant at rest.
     """
     tenant, id, secret = parse(token)
     found = await reader.find(Token, id)
@@ -207,6 +210,7 @@ async def authenticate(token: str, reader: Reader, now: datetime) -> Caller:
     expired = kept.expires_at is not None and kept.expires_at <= now
     if not genuine or kept.revoked or expired:
         raise _refused()
+    await require_active(reader)
     return Caller(id=f"token:{id}", tenant=tenant, permissions=frozenset(kept.permissions))
 
 

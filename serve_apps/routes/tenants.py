@@ -9,6 +9,9 @@ from engine.trust.tenants import (
     CreateTenant,
     GetTenant,
     ListTenants,
+    Reason,
+    ResumeTenant,
+    SuspendTenant,
     TenantList,
     TenantName,
     TenantView,
@@ -23,16 +26,22 @@ from serve_apps.routes.input import After, Limit, RequestBody, TenantPath
 
 router = new_router("tenants", "/tenants")
 READ = documented(401, 403, 404, 422, 503)
+WRITE = documented(401, 403, 404, 409, 413, 422, 429, 503)
 FIRST_LABEL = "first token"
 
-_NOT_FOR_TENANTS = frozenset({"tenant.create", "tenant.read", "tenant.administer", "run.drive"})
-OWNER_PERMISSIONS = [name for name in PERMISSIONS if name not in _NOT_FOR_TENANTS]
+OWNER_PERMISSIONS = [
+    name for name in PERMISSIONS if name != "run.drive" and not name.startswith("tenant.")
+]
 """What the first token of a tenant may do: everything inside it."""
 
 
 class NewTenant(RequestBody):
     name: TenantName = Field(examples=["ministry-of-health"])
     title: Title = Field(examples=["Ministry of Health"])
+
+
+class NewSuspension(RequestBody):
+    reason: Reason = Field(examples=["The contract ended on 31 March."])
 
 
 class TenantCreated(TenantView):
@@ -47,7 +56,7 @@ class TenantCreated(TenantView):
     response_model=TenantCreated,
     responses={
         201: {"headers": location("The tenant.")},
-        **documented(401, 403, 404, 409, 413, 422, 429, 503),
+        **WRITE,
     },
     openapi_extra=message(CreateTenant),
 )
@@ -82,3 +91,26 @@ async def list_tenants(session: Reading, after: After = None, limit: Limit = 50)
 async def get_tenant(name: TenantPath, session: Reading) -> Response:
     """One tenant; its own members see it too, in the root tenant only."""
     return answered(await session.ask(TenantView, GetTenant(name=name)))
+
+
+@router.post(
+    "/{name}/suspension",
+    response_model=TenantView,
+    responses=WRITE,
+    openapi_extra=message(SuspendTenant),
+)
+async def suspend_tenant(name: TenantPath, body: NewSuspension, session: Writing) -> Response:
+    """Suspend a tenant: its tokens are refused, its builds rest and its platforms stop. Nothing
+    is lost; resuming restores everything. Suspending it again changes nothing."""
+    return answered(await session.tell(TenantView, SuspendTenant(name=name, reason=body.reason)))
+
+
+@router.delete(
+    "/{name}/suspension",
+    response_model=TenantView,
+    responses=WRITE,
+    openapi_extra=message(ResumeTenant),
+)
+async def resume_tenant(name: TenantPath, session: Writing) -> Response:
+    """Resume a suspended tenant. Resuming one that is active changes nothing."""
+    return answered(await session.tell(TenantView, ResumeTenant(name=name)))

@@ -19,6 +19,7 @@ from webnova.cli import (
     project_commands,
     stack_commands,
     stream_commands,
+    tenant_commands,
     version_commands,
 )
 from webnova.cli.exits import MEANINGS
@@ -97,6 +98,13 @@ _audit.command("export")(audit_commands.export)
 _audit.command("verify")(audit_commands.verify)
 _audit.command("prove")(audit_commands.prove)
 app.add_typer(_audit, name="audit")
+
+_tenant = typer.Typer(help="Who shares the installation.", no_args_is_help=True)
+_tenant.command("create")(tenant_commands.create_tenant)
+_tenant.command("list")(tenant_commands.list_tenants)
+_tenant.command("suspend")(tenant_commands.suspend)
+_tenant.command("resume")(tenant_commands.resume)
+app.add_typer(_tenant, name="tenant")
 
 _job = typer.Typer(help="Run Python programs on the cluster.", no_args_is_help=True)
 _job.command("submit")(job_commands.submit)

@@ -176,6 +176,12 @@ class BudgetRows(RootModel[list[Budget]]):
     """`budget list`"""
 
 
+class TenantRows(BaseModel):
+    """The register of tenants."""
+
+    tenants: list[models.Tenant]
+
+
 SHAPES: dict[str, type[BaseModel]] = {
     "up": StackStatus,
     "down": StackStatus,
@@ -224,5 +230,9 @@ SHAPES: dict[str, type[BaseModel]] = {
     "audit export": Exported,
     "audit verify": Report,
     "audit prove": ProvenEvent,
+    "tenant create": models.TenantCreated,
+    "tenant list": TenantRows,
+    "tenant suspend": models.Tenant,
+    "tenant resume": models.Tenant,
     "job submit": Job,
 }

@@ -17,13 +17,14 @@ from webnova.client.operations import Operation, Wish
 from webnova.client.retrying import Patience, look_again
 from webnova.client.session import Session, is_success
 from webnova.client.streaming import Stream
+from webnova.client.tenancy_calls import AsyncTenancyCalls
 
 T = TypeVar("T")
 PAGE = 100
 NOTHING_MORE = 204
 
 
-class AsyncClient(AsyncMeteringCalls):
+class AsyncClient(AsyncMeteringCalls, AsyncTenancyCalls):
     """One installation's API for one caller: `Client`, with every wait left to the event loop.
 
     Lists and streams are asynchronous iterators. Belongs to the loop that first uses it. Usable as

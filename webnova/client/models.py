@@ -278,9 +278,19 @@ class Validation(Answer):
     blueprint: dict[str, Any]
 
 
+class Rest(Answer):
+    """Since when a tenant is suspended, and why."""
+
+    since: datetime
+    reason: str
+
+
 class Tenant(Answer):
+    """`suspended` is None while the tenant is active."""
+
     name: str
     title: str
+    suspended: Rest | None = None
 
 
 class TenantCreated(Tenant):

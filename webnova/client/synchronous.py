@@ -16,13 +16,14 @@ from webnova.client.operations import Operation, Wish
 from webnova.client.retrying import Patience, look_again
 from webnova.client.session import Session, is_success
 from webnova.client.streaming import Stream
+from webnova.client.tenancy_calls import TenancyCalls
 
 T = TypeVar("T")
 PAGE = 100
 NOTHING_MORE = 204
 
 
-class Client(MeteringCalls):
+class Client(MeteringCalls, TenancyCalls):
     """One installation's API for one caller.
 
     Without arguments it finds the local stack and its first token; see `locate`. Every method

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from webnova.client import metering, models, operations
+from webnova.client import metering, models, operations, tenancy
 from webnova.client.metering import BudgetWish, UsageFilter
 from webnova.client.operations import Operation, Wish
 from webnova.client.streaming import audit_export, live_events, live_logs, run_events
@@ -64,6 +64,7 @@ SCHEMAS = {
     models.PlatformAccepted: "PlatformAccepted",
     models.Problem: "BlueprintProblem",
     models.Release: "Release",
+    models.Rest: "Rest",
     models.Run: "Run",
     models.Step: "Step",
     models.Tenant: "Tenant",
@@ -105,6 +106,7 @@ SAMPLES: dict[str, Any] = {
     "actual": "1",
     "period": "2026-05",
     "correction": {},
+    "reason": "r",
 }
 
 
@@ -166,7 +168,7 @@ def called() -> dict[tuple[str, str], str]:
     found = {}
     functions = [
         found
-        for module in (operations, metering)
+        for module in (operations, metering, tenancy)
         for found in inspect.getmembers(module, inspect.isfunction)
         if found[1].__module__ == module.__name__
     ]

@@ -1,0 +1,41 @@
+"""The life of a tenant: suspension."""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+SCHEMA = """
+CREATE TABLE webnova.suspensions (
+    tenant_id text PRIMARY KEY CHECK (tenant_id <> 'root'),
+    since timestamptz NOT NULL,
+    reason text NOT NULL
+);
+ALTER TABLE webnova.suspensions ENABLE ROW LEVEL SECURITY;
+ALTER TABLE webnova.suspensions FORCE ROW LEVEL SECURITY;
+-- A tenant sees that it is suspended; only the root tenant's transactions suspend and resume.
+CREATE POLICY suspensions_of_tenant ON webnova.suspensions FOR SELECT TO webnova_app
+    USING (tenant_id = (SELECT webnova.current_tenant()));
+CREATE POLICY suspensions_by_root ON webnova.suspensions TO webnova_app
+    USING ((SELECT webnova.current_tenant()) = 'root')
+    WITH CHECK ((SELECT webnova.current_tenant()) = 'root');
+CREATE POLICY suspensions_of_all ON webnova.suspensions FOR SELECT TO webnova_worker USING (true);
+GRANT SELECT, INSERT, DELETE ON webnova.suspensions TO webnova_app;
+-- The executor sees whose work rests, not why.
+GRANT SELECT (tenant_id) ON webnova.suspensions TO webnova_worker;
+"""
+
+
+def upgrade() -> None:
+    # The driver prepares every statement, and only one can be prepared at a time.
+    for statement in SCHEMA.split(";\n"):
+        if statement.strip():
+            op.execute(statement)
+
+
+def downgrade() -> None:
+    raise RuntimeError("what was recorded is never dropped; restore a backup instead")
