@@ -13,6 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from storage.connections import unavailable
 
+PATIENCE_MIN = 10
+SNAPSHOT = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+PATIENCE = text(f"SET LOCAL idle_in_transaction_session_timeout = '{PATIENCE_MIN}min'")
 SET_TENANT = text("SELECT set_config('webnova.tenant', :tenant, true)")
 
 
@@ -42,14 +45,20 @@ class Database:
         )
 
     @asynccontextmanager
-    async def transaction(self, tenant: str | None = None) -> AsyncIterator[AsyncConnection]:
+    async def transaction(
+        self, tenant: str | None = None, *, snapshot: bool = False
+    ) -> AsyncIterator[AsyncConnection]:
         """One transaction, in the scope of the tenant if one is given.
 
         Without a tenant, row-level security shows no row of any tenant to the application role.
-        A database that can't be reached is `Unavailable`.
+        With `snapshot` it sees one instant, only reads, and may wait for its reader for
+        `PATIENCE_MIN` minutes. A database that can't be reached is `Unavailable`.
         """
         try:
             async with self.engine.begin() as connection:
+                if snapshot:
+                    await connection.execute(SNAPSHOT)
+                    await connection.execute(PATIENCE)
                 if tenant is not None:
                     await connection.execute(SET_TENANT, {"tenant": tenant})
                 yield connection

@@ -19,6 +19,7 @@ from engine.kernel.contracts import Caller, Query, View
 from engine.kernel.dispatch import Dispatcher, Handlers, require
 from engine.kernel.errors import Unavailable
 from engine.ledger.metering.store import Holds, Metering
+from engine.ledger.portability.archivist import Archivist
 from engine.ledger.suspension import Suspensions
 from engine.ledger.transparency.audit import Auditor
 from engine.ledger.transparency.publication import Notary, open_publisher
@@ -31,6 +32,7 @@ from storage.database import Database
 from storage.feed import PostgresFeed
 from storage.glance import Glances, Key, NotPrefetched
 from storage.metering import PostgresMetering, PostgresMeteringBacklog
+from storage.portability import PostgresSnapshots
 from storage.streams import PostgresEventStore
 from storage.suspension import PostgresSuspensions
 from storage.transactions import Parts, PostgresTransactions
@@ -93,6 +95,11 @@ class Installation:
     def auditor(self) -> Auditor:
         """Who exports and checks logs; raises as `notary`."""
         return Auditor(self.notary(), self.logs)
+
+    def archivist(self) -> Archivist:
+        """Who exports whole tenants; raises as `notary`."""
+        snapshots = PostgresSnapshots(self.database)
+        return Archivist(self.notary(), self.logs, snapshots, system_clock)
 
     async def authenticate(self, token: str) -> Caller:
         """The caller whom an API token proves; `Unauthenticated` otherwise, and `TenantSuspended`

@@ -139,6 +139,14 @@ class GetTenant(Query):
     name: str
 
 
+class ExportTenant(Query):
+    """The tenant whose whole content is about to be exported. Only root can."""
+
+    permission: ClassVar[str] = "tenant.export"
+
+    name: str
+
+
 handlers = Handlers()
 
 
@@ -189,6 +197,11 @@ async def list_tenants(query: ListTenants, reader: Reader) -> TenantList:
 
 @handlers.query(GetTenant, TenantView)
 async def get_tenant(query: GetTenant, reader: Reader) -> TenantView:
+    return _view((await _registered(reader, query.name)).document)
+
+
+@handlers.query(ExportTenant, TenantView)
+async def export_tenant(query: ExportTenant, reader: Reader) -> TenantView:
     return _view((await _registered(reader, query.name)).document)
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+from fastapi import Request
 from pydantic import Field
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from engine.trust.tenants import (
     CreateTenant,
+    ExportTenant,
     GetTenant,
     ListTenants,
     Reason,
@@ -21,8 +26,9 @@ from engine.trust.tokens import PERMISSIONS, IssueToken, TokenView, draw
 from serve_apps.authentication import Reading, Writing
 from serve_apps.problems import documented
 from serve_apps.routes import new_router
-from serve_apps.routes.answers import answered, location, message
+from serve_apps.routes.answers import NDJSON, answered, location, message, text_answer
 from serve_apps.routes.input import After, Limit, RequestBody, TenantPath
+from serve_apps.services import services_of
 
 router = new_router("tenants", "/tenants")
 READ = documented(401, 403, 404, 422, 503)
@@ -114,3 +120,28 @@ async def suspend_tenant(name: TenantPath, body: NewSuspension, session: Writing
 async def resume_tenant(name: TenantPath, session: Writing) -> Response:
     """Resume a suspended tenant. Resuming one that is active changes nothing."""
     return answered(await session.tell(TenantView, ResumeTenant(name=name)))
+
+
+@router.get(
+    "/{name}/export",
+    response_class=Response,
+    responses={**text_answer(NDJSON, "The file, line by line; it ends with its end."), **READ},
+    openapi_extra=message(ExportTenant),
+)
+async def export_tenant(name: TenantPath, session: Reading, request: Request) -> Response:
+    """Everything of a tenant in one file that verifies anywhere (`webnova tenant verify`) and can
+    be imported elsewhere. It is read from one instant; only a file with its end is whole."""
+    tenant = await session.ask(TenantView, ExportTenant(name=name))
+    lines = services_of(request).installation.archivist().export(tenant.name, tenant.title)
+    # What can go wrong goes wrong here, while the status can still say so.
+    first = await anext(lines)
+
+    async def body() -> AsyncIterator[bytes]:
+        async with aclosing(lines) as source:
+            yield first
+            async for line in source:
+                yield line
+
+    disposition = f'attachment; filename="tenant-{name}.jsonl"'
+    headers = {"cache-control": "no-store", "content-disposition": disposition}
+    return StreamingResponse(body(), media_type=NDJSON, headers=headers)

@@ -104,6 +104,8 @@ _tenant.command("create")(tenant_commands.create_tenant)
 _tenant.command("list")(tenant_commands.list_tenants)
 _tenant.command("suspend")(tenant_commands.suspend)
 _tenant.command("resume")(tenant_commands.resume)
+_tenant.command("export")(tenant_commands.export)
+_tenant.command("verify")(tenant_commands.verify)
 app.add_typer(_tenant, name="tenant")
 
 _job = typer.Typer(help="Run Python programs on the cluster.", no_args_is_help=True)

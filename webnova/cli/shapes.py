@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, RootModel
 
+from engine.ledger.portability.archive import Inspected
 from engine.ledger.transparency.export import Report
 from webnova.client import models
 from webnova.client.models import (
@@ -234,5 +235,7 @@ SHAPES: dict[str, type[BaseModel]] = {
     "tenant list": TenantRows,
     "tenant suspend": models.Tenant,
     "tenant resume": models.Tenant,
+    "tenant export": Inspected,
+    "tenant verify": Inspected,
     "job submit": Job,
 }

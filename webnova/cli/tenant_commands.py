@@ -1,15 +1,24 @@
 """tenant: the life of the tenants of an installation, for members of its root tenant."""
 
+# ruff: noqa: PLC0415
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from webnova.cli.command import command
 from webnova.cli.output import Output, isolated
-from webnova.cli.sources import connect
+from webnova.cli.sources import connect, opened, read_text, written
 
+if TYPE_CHECKING:
+    from engine.ledger.portability.archive import Inspected
+
+Keys = Annotated[
+    list[str] | None,
+    typer.Option("--vkey", help="A key of the log from a source that you trust; repeatable."),
+]
 Name = Annotated[str, typer.Argument(help="The tenant's name.")]
 
 
@@ -59,3 +68,62 @@ def resume(output: Output, name: Name) -> None:
         found = client.resume_tenant(name)
     output.value(found)
     output.say(f"Tenant {name} is active.", style="green")
+
+
+@command
+def export(
+    output: Output,
+    name: Name,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")],
+) -> None:
+    """Write everything of a tenant into one file, and check that it arrived whole."""
+    from engine.ledger.portability.archive import Inspection
+    from engine.ledger.transparency.export import Trust
+
+    inspection = Inspection(Trust())
+    with connect() as client, written(out) as file:
+        for line in client.export_tenant(name):
+            inspection.line(line + b"\n")
+            file.write(line + b"\n")
+        found = inspection.finish()
+    output.value(found)
+    _tell(output, found, out)
+
+
+@command
+def verify(
+    output: Output,
+    file: Annotated[Path, typer.Argument(help="A file that `webnova tenant export` wrote.")],
+    vkey: Keys = None,
+    checkpoint: Annotated[
+        list[Path] | None, typer.Option(help="A checkpoint that you kept; repeatable.")
+    ] = None,
+) -> None:
+    """Check that a tenant's file is whole, unchanged and signed. Nothing has to run."""
+    from engine.ledger.portability.archive import inspect, read_lines
+    from engine.ledger.transparency.export import Trust
+    from engine.ledger.transparency.notes import Verifier
+
+    trust = Trust(
+        [Verifier.parse(each) for each in vkey or []],
+        [read_text(each) for each in checkpoint or []],
+    )
+    with opened(file) as source:
+        found = inspect(read_lines(source), trust)
+    output.value(found)
+    _tell(output, found, file)
+    if not found.log.outside:
+        output.say(
+            "Nothing from outside the file took part: one forged as a whole would pass too. "
+            "Give a vkey or a checkpoint that you kept.",
+            style="yellow",
+        )
+
+
+def _tell(output: Output, found: Inspected, file: Path) -> None:
+    others = sum(found.rows.values())
+    output.say(
+        f"{found.tenant}: {found.log.size} events and {others} other rows in {file}"
+        f" ({found.bytes:,} bytes), whole and signed.",
+        style="green",
+    )

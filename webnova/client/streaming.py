@@ -112,6 +112,10 @@ def audit_export() -> Stream[bytes]:
     return Export(path("audit", "export"), lambda event: event.data.encode())
 
 
+def tenant_export(name: str) -> Stream[bytes]:
+    return Export(path("tenants", name, "export"), lambda event: event.data.encode())
+
+
 def _event(event: ServerSentEvent) -> Event:
     try:
         return Event.model_validate({**json.loads(event.data), "cursor": event.id})

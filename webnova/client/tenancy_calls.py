@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Iterator
 from typing import TypeVar
 
-from webnova.client import models, tenancy
+from webnova.client import models, streaming, tenancy
 from webnova.client.operations import Operation
+from webnova.client.streaming import Stream
 
 T = TypeVar("T")
 
@@ -17,6 +19,9 @@ class TenancyCalls(ABC):
     @abstractmethod
     def _do(self, operation: Operation[T]) -> T: ...
 
+    @abstractmethod
+    def _stream(self, stream: Stream[T]) -> Iterator[T]: ...
+
     def suspend_tenant(
         self, name: str, reason: str, *, idempotency_key: str | None = None
     ) -> models.Tenant:
@@ -26,12 +31,22 @@ class TenancyCalls(ABC):
     def resume_tenant(self, name: str, *, idempotency_key: str | None = None) -> models.Tenant:
         return self._do(tenancy.resume_tenant(name, idempotency_key))
 
+    def export_tenant(self, name: str) -> Iterator[bytes]:
+        """The lines of the tenant's whole file, without their ends; none is kept in memory.
+
+        Raises `Unavailable` when the connection breaks off: part of a file is none.
+        """
+        return self._stream(streaming.tenant_export(name))
+
 
 class AsyncTenancyCalls(ABC):
     """As `TenancyCalls`, awaited."""
 
     @abstractmethod
     async def _do(self, operation: Operation[T]) -> T: ...
+
+    @abstractmethod
+    def _stream(self, stream: Stream[T]) -> AsyncIterator[T]: ...
 
     async def suspend_tenant(
         self, name: str, reason: str, *, idempotency_key: str | None = None
@@ -43,3 +58,10 @@ class AsyncTenancyCalls(ABC):
         self, name: str, *, idempotency_key: str | None = None
     ) -> models.Tenant:
         return await self._do(tenancy.resume_tenant(name, idempotency_key))
+
+    def export_tenant(self, name: str) -> AsyncIterator[bytes]:
+        """The lines of the tenant's whole file, without their ends; none is kept in memory.
+
+        Raises `Unavailable` when the connection breaks off: part of a file is none.
+        """
+        return self._stream(streaming.tenant_export(name))

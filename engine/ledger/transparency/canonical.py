@@ -30,11 +30,11 @@ def event_bytes(event: Recorded) -> bytes:
     exact: list[str] = []
     content = {
         "at": timestamp(event.at),
-        "data": _interoperable(event.data, "/data", exact),
+        "data": interoperable(event.data, "/data", exact),
         "event_id": event.event_id,
         "id": event.id,
         "kind": event.kind,
-        "metadata": _interoperable(event.metadata, "/metadata", exact),
+        "metadata": interoperable(event.metadata, "/metadata", exact),
         "schema_version": event.schema_version,
         "tenant": event.tenant,
         "type": event.type,
@@ -50,15 +50,15 @@ def timestamp(at: datetime) -> str:
     return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
-def _interoperable(value: Any, pointer: str, exact: list[str]) -> Any:
+def interoperable(value: Any, pointer: str, exact: list[str]) -> Any:
     """`value` with every number that a double can't carry as text; their places go to `exact`."""
     if isinstance(value, Mapping):
         return {
-            name: _interoperable(part, f"{pointer}/{_escaped(name)}", exact)
+            name: interoperable(part, f"{pointer}/{_escaped(name)}", exact)
             for name, part in value.items()
         }
     if isinstance(value, list | tuple):
-        return [_interoperable(part, f"{pointer}/{at}", exact) for at, part in enumerate(value)]
+        return [interoperable(part, f"{pointer}/{at}", exact) for at, part in enumerate(value)]
     if isinstance(value, bool):
         return value
     large = isinstance(value, int) and abs(value) > SAFE

@@ -166,6 +166,10 @@ class Notary:
     def _signers(self, tenant: str) -> list[Signer]:
         return [Signer(self.origin(tenant), seed_of(key)) for key in self._keys]
 
+    def attest(self, tenant: str, statement: str) -> str:
+        """A note of `statement` signed by the tenant's keys; it must not read as a checkpoint."""
+        return signed(statement, self._signers(tenant))
+
     async def latest(self, tenant: str) -> str | None:
         """The note published last; the database is not asked."""
         return await self._publisher.latest(tenant)

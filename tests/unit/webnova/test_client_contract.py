@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from webnova.client import metering, models, operations, tenancy
 from webnova.client.metering import BudgetWish, UsageFilter
 from webnova.client.operations import Operation, Wish
-from webnova.client.streaming import audit_export, live_events, live_logs, run_events
+from webnova.client.streaming import audit_export, live_events, live_logs, run_events, tenant_export
 from webnova.reference import openapi
 
 SCHEMAS = {
@@ -186,7 +186,8 @@ def called() -> dict[tuple[str, str], str]:
         operation = function(**given)
         assert isinstance(operation, Operation)
         found[operation.method, operation.path] = name
-    for stream in (run_events("run_1"), live_events(None), live_logs("clinic", 1), audit_export()):
+    streams = (run_events("run_1"), live_events(None), live_logs("clinic", 1), audit_export())
+    for stream in (*streams, tenant_export("clinic")):
         found["GET", stream.path] = "stream"
     return found
 
