@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from engine.conductor.catalogue import CATALOGUE, all_handlers
@@ -20,6 +20,7 @@ from engine.kernel.dispatch import Dispatcher, Handlers, require
 from engine.kernel.errors import Unavailable
 from engine.ledger.metering.store import Holds, Metering
 from engine.ledger.portability.archivist import Archivist
+from engine.ledger.portability.restoring import Restorer
 from engine.ledger.suspension import Suspensions
 from engine.ledger.transparency.audit import Auditor
 from engine.ledger.transparency.publication import Notary, open_publisher
@@ -33,6 +34,7 @@ from storage.feed import PostgresFeed
 from storage.glance import Glances, Key, NotPrefetched
 from storage.metering import PostgresMetering, PostgresMeteringBacklog
 from storage.portability import PostgresSnapshots
+from storage.restoring import PostgresRestorer
 from storage.streams import PostgresEventStore
 from storage.suspension import PostgresSuspensions
 from storage.transactions import Parts, PostgresTransactions
@@ -61,6 +63,7 @@ PARTS: Parts = {
     Holds: PostgresHolds,
     Log: PostgresLog,
     Suspensions: PostgresSuspensions,
+    Restorer: partial(PostgresRestorer, catalogue=CATALOGUE),
 }
 """What stores the features that keep tables of their own, by their contracts."""
 

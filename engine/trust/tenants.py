@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, StringConstraints
@@ -24,6 +25,8 @@ from engine.kernel.contracts import (
 )
 from engine.kernel.dispatch import ROOT_TENANT, Handlers, Reader, Transaction
 from engine.kernel.errors import Conflict, Forbidden, NotFound
+from engine.ledger.portability.archive import read_lines
+from engine.ledger.portability.restoring import Restorer
 from engine.ledger.suspension import Suspension, Suspensions
 
 TenantName = Annotated[
@@ -52,6 +55,23 @@ class TenantResumed(Event):
     at: datetime
 
 
+class Imported(Message):
+    """Where a tenant came from: the log's name, size and root there, and the file's SHA-256."""
+
+    origin: str
+    size: int
+    root: str
+    sha256: str
+
+
+class TenantImported(Event):
+    type = "tenant.imported"
+    name: str
+    title: str
+    source: Imported
+    at: datetime
+
+
 class Rest(Message):
     """Since when a tenant is suspended, and why."""
 
@@ -61,16 +81,19 @@ class Rest(Message):
 
 class Tenant(Document):
     kind = "tenant"
-    events = (TenantCreated, TenantSuspended, TenantResumed)
+    events = (TenantCreated, TenantImported, TenantSuspended, TenantResumed)
 
     name: str
     title: str
     suspended: Rest | None = None
+    imported: Imported | None = None
 
     @classmethod
     def fold(cls, state: Self | None, event: Event) -> Self:
         if isinstance(event, TenantCreated):
             return cls(name=event.name, title=event.title)
+        if isinstance(event, TenantImported):
+            return cls(name=event.name, title=event.title, imported=event.source)
         assert state is not None
         match event:
             case TenantSuspended():
@@ -82,11 +105,12 @@ class Tenant(Document):
 
 
 class TenantView(View):
-    """`suspended` is null while the tenant is active."""
+    """`suspended` is null while the tenant is active, `imported` unless it came from elsewhere."""
 
     name: str
     title: str
     suspended: Rest | None = None
+    imported: Imported | None = None
 
 
 class TenantList(View):
@@ -139,6 +163,22 @@ class GetTenant(Query):
     name: str
 
 
+class ImportTenant(Command):
+    """Take a tenant over from another installation. Only root can.
+
+    `file` is the path of a copy on this machine that was verified; `source` is what was found.
+    """
+
+    permission: ClassVar[str] = "tenant.import"
+    emits: ClassVar[tuple[type[Event], ...]] = (TenantImported,)
+    transient: ClassVar[frozenset[str]] = frozenset({"file"})
+
+    name: TenantName
+    title: Title
+    source: Imported
+    file: Path
+
+
 class ExportTenant(Query):
     """The tenant whose whole content is about to be exported. Only root can."""
 
@@ -181,6 +221,24 @@ async def resume_tenant(command: ResumeTenant, tx: Transaction, call: Call) -> T
     event = TenantResumed(at=now())
     stored = await tx.append(Tenant, command.name, [event], expected=found.version)
     await tx.part(Suspensions).end(command.name)
+    return _view(stored.document)
+
+
+@handlers.command(ImportTenant, TenantView)
+async def import_tenant(command: ImportTenant, tx: Transaction, call: Call) -> TenantView:
+    _only_root(tx.tenant)
+    found = await tx.find(Tenant, command.name)
+    if found is not None and found.document.imported == command.source:
+        return _view(found.document)
+    if found is not None or command.name == ROOT_TENANT:
+        raise Conflict(
+            f"There is a tenant {command.name!r} already.",
+            mend="Its signed events hold its name: import it where the name is free.",
+        )
+    event = TenantImported(name=command.name, title=command.title, source=command.source, at=now())
+    stored = await tx.append(Tenant, command.name, [event], expected=0)
+    with command.file.open("rb") as file:
+        await tx.part(Restorer).restore(command.name, read_lines(file))
     return _view(stored.document)
 
 

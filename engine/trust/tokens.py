@@ -31,6 +31,7 @@ PERMISSIONS: dict[str, str] = {
     "tenant.administer": "Act inside other tenants (root tenant only).",
     "tenant.suspend": "Suspend and resume tenants (root tenant only).",
     "tenant.export": "Export whole tenants (root tenant only).",
+    "tenant.import": "Import whole tenants (root tenant only).",
     "token.issue": "Issue API tokens.",
     "token.read": "List API tokens, without their secrets.",
     "token.revoke": "Revoke API tokens.",

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from tempfile import NamedTemporaryFile
+from typing import Annotated
 
-from fastapi import Request
+from fastapi import Query, Request
 from pydantic import Field
 from starlette.responses import Response, StreamingResponse
 
+from engine.ledger.portability.archive import inspect, read_lines
+from engine.ledger.transparency.export import Trust
+from engine.ledger.transparency.notes import Verifier
 from engine.trust.tenants import (
     CreateTenant,
     ExportTenant,
     GetTenant,
+    Imported,
+    ImportTenant,
     ListTenants,
     Reason,
     ResumeTenant,
@@ -31,8 +39,12 @@ from serve_apps.routes.input import After, Limit, RequestBody, TenantPath
 from serve_apps.services import services_of
 
 router = new_router("tenants", "/tenants")
-READ = documented(401, 403, 404, 422, 503)
+READ = documented(401, 403, 404, 409, 422, 503)
 WRITE = documented(401, 403, 404, 409, 413, 422, 429, 503)
+VKeys = Annotated[
+    list[str] | None,
+    Query(description="Keys of the file's log that you trust.", max_length=10),
+]
 FIRST_LABEL = "first token"
 
 OWNER_PERMISSIONS = [
@@ -97,6 +109,42 @@ async def list_tenants(session: Reading, after: After = None, limit: Limit = 50)
 async def get_tenant(name: TenantPath, session: Reading) -> Response:
     """One tenant; its own members see it too, in the root tenant only."""
     return answered(await session.ask(TenantView, GetTenant(name=name)))
+
+
+@router.post(
+    "/import",
+    status_code=201,
+    response_model=TenantView,
+    responses={201: {"headers": location("The tenant.")}, **WRITE},
+    openapi_extra={
+        **message(ImportTenant),
+        "requestBody": {
+            "required": True,
+            "content": {NDJSON: {"schema": {"type": "string"}}},
+            "description": "A file of `GET /tenants/{name}/export`, whole.",
+        },
+    },
+)
+async def import_tenant(session: Writing, request: Request, vkey: VKeys = None) -> Response:
+    """Take a tenant over from another installation, under the name that it has. Everything is
+    verified before anything is written, and all is written or nothing. Give the key of its log
+    from a source that you trust; without one, a file forged as a whole would be taken too."""
+    await session.require(ImportTenant.permission)
+    trust = Trust([Verifier.parse(each) for each in vkey or []])
+    home = services_of(request).installation.home
+    with NamedTemporaryFile(dir=None if home is None else home.create().cache) as file:
+        async for piece in request.stream():
+            await asyncio.to_thread(file.write, piece)
+        file.flush()
+        file.seek(0)
+        found = await asyncio.to_thread(lambda: inspect(read_lines(file), trust))
+        log = found.log
+        source = Imported(origin=log.origin, size=log.size, root=log.root, sha256=found.sha256)
+        command = ImportTenant.model_validate(
+            {"name": found.tenant, "title": found.title, "source": source, "file": file.name}
+        )
+        tenant = await session.tell(TenantView, command)
+    return answered(tenant, 201, {"location": f"/api/v1/tenants/{tenant.name}"})
 
 
 @router.post(

@@ -106,6 +106,7 @@ _tenant.command("suspend")(tenant_commands.suspend)
 _tenant.command("resume")(tenant_commands.resume)
 _tenant.command("export")(tenant_commands.export)
 _tenant.command("verify")(tenant_commands.verify)
+_tenant.command("import")(tenant_commands.import_tenant)
 app.add_typer(_tenant, name="tenant")
 
 _job = typer.Typer(help="Run Python programs on the cluster.", no_args_is_help=True)

@@ -237,5 +237,6 @@ SHAPES: dict[str, type[BaseModel]] = {
     "tenant resume": models.Tenant,
     "tenant export": Inspected,
     "tenant verify": Inspected,
+    "tenant import": models.Tenant,
     "job submit": Job,
 }

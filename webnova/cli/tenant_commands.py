@@ -120,6 +120,26 @@ def verify(
         )
 
 
+@command
+def import_tenant(
+    output: Output,
+    file: Annotated[Path, typer.Argument(help="A file that `webnova tenant export` wrote.")],
+    vkey: Keys = None,
+) -> None:
+    """Take a tenant over from another installation, under the name that it has there."""
+    with opened(file):
+        pass
+    with connect() as client:
+        found = client.import_tenant(file, vkey or [])
+    output.value(found)
+    assert found.imported is not None
+    output.say(f"Tenant {found.name} is here with {found.imported.size} events.", style="green")
+    if not vkey:
+        output.say(
+            "No key from outside took part: give --vkey to know who made the file.", style="yellow"
+        )
+
+
 def _tell(output: Output, found: Inspected, file: Path) -> None:
     others = sum(found.rows.values())
     output.say(

@@ -285,12 +285,22 @@ class Rest(Answer):
     reason: str
 
 
+class Imported(Answer):
+    """Where a tenant came from: the log's name, size and root there, and the file's SHA-256."""
+
+    origin: str
+    size: int
+    root: str
+    sha256: str
+
+
 class Tenant(Answer):
-    """`suspended` is None while the tenant is active."""
+    """`suspended` is None while the tenant is active, `imported` unless it came from elsewhere."""
 
     name: str
     title: str
     suspended: Rest | None = None
+    imported: Imported | None = None
 
 
 class TenantCreated(Tenant):

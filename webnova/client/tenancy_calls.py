@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 from webnova.client import models, streaming, tenancy
@@ -38,6 +39,16 @@ class TenancyCalls(ABC):
         """
         return self._stream(streaming.tenant_export(name))
 
+    def import_tenant(
+        self, file: Path, vkeys: Sequence[str] = (), *, idempotency_key: str | None = None
+    ) -> models.Tenant:
+        """Take a tenant over from a file of another installation, all of it or nothing.
+
+        `vkeys` are keys of its log from a source that you trust.
+        """
+        content = tenancy.FileContent(file)
+        return self._do(tenancy.import_tenant(content, vkeys, idempotency_key))
+
 
 class AsyncTenancyCalls(ABC):
     """As `TenancyCalls`, awaited."""
@@ -65,3 +76,13 @@ class AsyncTenancyCalls(ABC):
         Raises `Unavailable` when the connection breaks off: part of a file is none.
         """
         return self._stream(streaming.tenant_export(name))
+
+    async def import_tenant(
+        self, file: Path, vkeys: Sequence[str] = (), *, idempotency_key: str | None = None
+    ) -> models.Tenant:
+        """Take a tenant over from a file of another installation, all of it or nothing.
+
+        `vkeys` are keys of its log from a source that you trust.
+        """
+        content = tenancy.AsyncFileContent(file)
+        return await self._do(tenancy.import_tenant(content, vkeys, idempotency_key))

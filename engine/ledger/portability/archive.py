@@ -25,13 +25,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, BinaryIO, Literal
+from typing import IO, Annotated, Any, Literal
 
 import rfc8785
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from engine.kernel.contracts import Message, View, canonical_json
 from engine.kernel.errors import InvalidInput
+from engine.kernel.ids import SLUG
 from engine.ledger.transparency.canonical import interoperable
 from engine.ledger.transparency.export import Examination, Header, Report, Trust
 from engine.ledger.transparency.notes import Checkpoint, Note, Verifier
@@ -50,8 +51,8 @@ class Manifest(Message):
     """`tables` names the columns of each table, with their types, in the order of the file."""
 
     webnova_tenant: Literal[1] = 1
-    tenant: str
-    title: str
+    tenant: Annotated[str, Field(pattern=rf"^{SLUG.pattern}$", min_length=2, max_length=40)]
+    title: Annotated[str, Field(min_length=1, max_length=200)]
     at: datetime
     tables: dict[str, dict[str, str]]
 
@@ -296,7 +297,7 @@ class Inspection:
         )
 
 
-def read_lines(file: BinaryIO) -> Iterator[bytes]:
+def read_lines(file: IO[bytes]) -> Iterator[bytes]:
     """The lines of a file with their ends. Raises `InvalidInput` for one that is too long."""
     while raw := file.readline(LONGEST_LINE):
         if len(raw) == LONGEST_LINE and not raw.endswith(b"\n"):

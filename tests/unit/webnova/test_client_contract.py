@@ -64,6 +64,7 @@ SCHEMAS = {
     models.PlatformAccepted: "PlatformAccepted",
     models.Problem: "BlueprintProblem",
     models.Release: "Release",
+    models.Imported: "Imported",
     models.Rest: "Rest",
     models.Run: "Run",
     models.Step: "Step",
@@ -107,6 +108,7 @@ SAMPLES: dict[str, Any] = {
     "period": "2026-05",
     "correction": {},
     "reason": "r",
+    "vkeys": [],
 }
 
 
