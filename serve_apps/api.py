@@ -29,6 +29,7 @@ from serve_apps.routes import (
     prices,
     runs,
     statements,
+    subjects,
     tenants,
     tokens,
     usage,
@@ -39,7 +40,19 @@ from webnova.compose import Installation
 
 DISTRIBUTION = "infera-webnova"
 METERING = (usage, prices, budgets, statements)
-ROUTES = (platforms, runs, blueprints, events, documents, audit, tenants, tokens, *METERING, health)
+ROUTES = (
+    platforms,
+    runs,
+    blueprints,
+    events,
+    documents,
+    audit,
+    tenants,
+    tokens,
+    subjects,
+    *METERING,
+    health,
+)
 """Searched in this order: what is asked for most comes first."""
 
 

@@ -6,6 +6,7 @@ derived from. `tests/integration/test_portability.py` holds the lists against th
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,14 +14,17 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from engine.kernel.contracts import Catalogue, Recorded
 from engine.ledger.portability.archive import PART, Piece
 from engine.ledger.transparency.export import Entry
 from engine.ledger.transparency.publication import Head
 from storage.database import Database
+from storage.transactions import EVENT_COLUMNS, recorded
 from storage.transparency import PostgresLog
 
 EXPORTED = {
     "event_ids": "event_id",
+    "subject_keys": "subject",
     "idempotency": "key",
     "work": "kind, id",
     "usage": "source, source_id",
@@ -82,11 +86,27 @@ PIECE = text(
     "SELECT substring(content FROM :start FOR :length) FROM blobs"
     " WHERE tenant_id = :t AND digest = :d"
 )
-DOCUMENTS = text(
-    "SELECT kind, id, version, data FROM documents WHERE tenant_id = :t"
-    ' ORDER BY kind COLLATE "C", id COLLATE "C"'
+# Stored documents may be of an older shape; what counts is what today's code makes of the events.
+STREAMS = text(
+    f"SELECT {EVENT_COLUMNS} FROM events e WHERE tenant_id = :t"
+    ' ORDER BY e.kind COLLATE "C", e.id COLLATE "C", e.version'
+)
+BARE = text(
+    "SELECT 1 FROM documents WHERE tenant_id = :t AND kind = :k AND id = :i AND data IS NULL"
 )
 PAGE = 500
+
+
+async def streams(events: AsyncIterator[Recorded]) -> AsyncIterator[list[Recorded]]:
+    """Whole streams of events that come stream by stream."""
+    history: list[Recorded] = []
+    async for event in events:
+        if history and (event.kind, event.id) != (history[0].kind, history[0].id):
+            yield history
+            history = []
+        history.append(event)
+    if history:
+        yield history
 
 
 async def columns(connection: AsyncConnection) -> dict[str, dict[str, str]]:
@@ -103,9 +123,10 @@ async def columns(connection: AsyncConnection) -> dict[str, dict[str, str]]:
 class PostgresSnapshot:
     """`engine.ledger.portability.archivist.Snapshot` on one transaction."""
 
-    def __init__(self, connection: AsyncConnection, tenant: str) -> None:
+    def __init__(self, connection: AsyncConnection, tenant: str, catalogue: Catalogue) -> None:
         self._connection = connection
         self._tenant = tenant
+        self._catalogue = catalogue
         self._log = PostgresLog(connection, tenant)
 
     async def head(self) -> Head:
@@ -149,19 +170,31 @@ class PostgresSnapshot:
                 content = bytes(found.scalar_one())
                 yield Piece(row.digest, number, number == count - 1, content)
 
+    async def _events(self) -> AsyncIterator[Recorded]:
+        async for row in self._stream(STREAMS):
+            yield recorded(row)
+
     async def documents(self) -> AsyncIterator[tuple[str, str, int, Any]]:
-        async for row in self._stream(DOCUMENTS):
-            yield row.kind, row.id, row.version, row.data
+        async for history in streams(self._events()):
+            last = history[-1]
+            found = None
+            document = self._catalogue.documents.get(last.kind)
+            values = {"t": self._tenant, "k": last.kind, "i": last.id}
+            if document and not (await self._connection.execute(BARE, values)).first():
+                found = self._catalogue.refold(document, history)
+            content = found and json.loads(found.document.model_dump_json())
+            yield last.kind, last.id, last.version, content
 
 
 class PostgresSnapshots:
     """`engine.ledger.portability.archivist.Snapshots` as the application role."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, catalogue: Catalogue) -> None:
         self._database = database
+        self._catalogue = catalogue
 
     @asynccontextmanager
     async def open(self, tenant: str) -> AsyncIterator[PostgresSnapshot]:
         async with self._database.transaction(tenant, snapshot=True) as connection:
             await connection.execute(PLAIN)
-            yield PostgresSnapshot(connection, tenant)
+            yield PostgresSnapshot(connection, tenant, self._catalogue)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NoReturn
 
 from sqlalchemy import text
@@ -20,12 +21,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from engine.kernel.contracts import Catalogue, Document, Recorded, Versioned
 from engine.kernel.errors import Conflict, InvalidInput
 from engine.ledger.portability.archive import Digest, DocumentDigest, Manifest, Part, Row
+from engine.ledger.portability.archivist import SUBJECT_KEYS, unpacked
+from engine.ledger.subjects import Vault
 from engine.ledger.transparency.canonical import event_bytes, event_of
 from engine.ledger.transparency.export import Header, Line
 from engine.ledger.transparency.merkle import Frontier, hash_leaf
 from engine.ledger.transparency.notes import Checkpoint
 from storage.database import SET_TENANT
-from storage.portability import CONTENTS, DERIVED, DOCUMENTS, EXPORTED, PLAIN, columns
+from storage.portability import CONTENTS, DERIVED, EXPORTED, PLAIN, columns, streams
 from storage.transactions import EVENT_COLUMNS, KEEP, recorded
 
 PAGE = 500
@@ -48,6 +51,10 @@ TO_FOLD = text(
     f"SELECT {EVENT_COLUMNS} FROM events e WHERE tenant_id = :t AND NOT EXISTS ("
     " SELECT FROM documents d WHERE d.tenant_id = e.tenant_id AND d.kind = e.kind AND d.id = e.id)"
     " ORDER BY e.kind, e.id, e.version"
+)
+DOCUMENTS = text(
+    "SELECT kind, id, version, data FROM documents WHERE tenant_id = :t"
+    ' ORDER BY kind COLLATE "C", id COLLATE "C"'
 )
 ADD_DOCUMENTS = text(
     "INSERT INTO documents (tenant_id, kind, id, version, data)"
@@ -77,10 +84,17 @@ class _Waiting:
 class PostgresRestorer:
     """On one open transaction of the root tenant."""
 
-    def __init__(self, connection: AsyncConnection, root: str, catalogue: Catalogue) -> None:
+    def __init__(
+        self,
+        connection: AsyncConnection,
+        root: str,
+        catalogue: Catalogue,
+        vault: Callable[[], Vault],
+    ) -> None:
         self._connection = connection
         self._root = root
         self._catalogue = catalogue
+        self._vault = vault
 
     async def restore(self, tenant: str, lines: Iterable[bytes]) -> None:
         source = iter(lines)
@@ -88,7 +102,14 @@ class PostgresRestorer:
         header = Header.model_validate_json(next(source))
         await self._connection.execute(SET_TENANT, {"tenant": tenant})
         await self._connection.execute(PLAIN)
-        writer = _Writer(self._connection, self._catalogue, tenant)
+        keys = manifest.keys
+        if keys is not None and keys.recipient != self._vault().recipient:
+            raise InvalidInput(
+                "The keys in the file are sealed for another installation.",
+                mend="Export again for this one: `webnova tenant recipient` shows its key.",
+            )
+        take_over = partial(unpacked, tenant=tenant, keys=keys, vault=self._vault)
+        writer = _Writer(self._connection, self._catalogue, tenant, take_over)
         await writer.require_room(manifest)
         try:
             digest = await writer.write(source)
@@ -105,10 +126,17 @@ class PostgresRestorer:
 class _Writer:
     """Writes the rows of one tenant, in whose scope the transaction now is."""
 
-    def __init__(self, connection: AsyncConnection, catalogue: Catalogue, tenant: str) -> None:
+    def __init__(
+        self,
+        connection: AsyncConnection,
+        catalogue: Catalogue,
+        tenant: str,
+        take_over: Callable[[Mapping[str, str | None]], dict[str, str | None]],
+    ) -> None:
         self._connection = connection
         self._catalogue = catalogue
         self._tenant = tenant
+        self._take_over = take_over
         self._columns: dict[str, dict[str, str]] = {}
 
     async def _run(self, statement: Any, **values: Any) -> Any:
@@ -198,6 +226,8 @@ class _Writer:
         )
 
     async def _add_rows(self, table: str, rows: Sequence[Mapping[str, str | None]]) -> None:
+        if table == SUBJECT_KEYS:
+            rows = [self._take_over(row) for row in rows]
         types = self._columns[table]
         names = ", ".join(types)
         casts = ", ".join(f"CAST(r.{name} AS {kind})" for name, kind in types.items())
@@ -223,23 +253,16 @@ class _Writer:
         """Make every document anew from its events."""
         made: list[Versioned[Any]] = []
         kinds: list[str] = []
-        history: list[Recorded] = []
-        async for event in self._events(TO_FOLD):
-            if history and (event.kind, event.id) != (history[0].kind, history[0].id):
-                self._fold_one(history, made, kinds)
-                history = []
-                if len(made) >= PAGE:
-                    await self._add_documents(kinds, made)
-                    made, kinds = [], []
-            history.append(event)
-        if history:
-            self._fold_one(history, made, kinds)
+        async for history in streams(self._events(TO_FOLD)):
+            made.append(self._folded(history))
+            kinds.append(history[0].kind)
+            if len(made) >= PAGE:
+                await self._add_documents(kinds, made)
+                made, kinds = [], []
         if made:
             await self._add_documents(kinds, made)
 
-    def _fold_one(
-        self, history: list[Recorded], made: list[Versioned[Any]], kinds: list[str]
-    ) -> None:
+    def _folded(self, history: list[Recorded]) -> Versioned[Any]:
         document: type[Document] | None = self._catalogue.documents.get(history[0].kind)
         found = None if document is None else self._catalogue.refold(document, history)
         if found is None:
@@ -247,8 +270,7 @@ class _Writer:
                 f"This installation knows no document of the kind {history[0].kind!r}.",
                 mend="Bring both installations to the same version and export again.",
             )
-        made.append(found)
-        kinds.append(history[0].kind)
+        return found
 
     async def _add_documents(self, kinds: list[str], made: list[Versioned[Any]]) -> None:
         await self._run(

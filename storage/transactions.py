@@ -22,10 +22,12 @@ from engine.kernel.contracts import (
     Recorded,
     Schedulable,
     Versioned,
+    canonical_json,
 )
 from engine.kernel.errors import IdempotencyConflict, LeaseLost, NotFound, VersionConflict
 from engine.kernel.ids import uuid7
 from engine.ledger.streams import Origin, encoded
+from engine.ledger.subjects import Subjects
 from storage.database import Database
 from storage.streams import CONFLICT, SKEWED, skewed
 
@@ -190,6 +192,7 @@ class PostgresTransaction(PostgresReader):
                 version=version,
             )
         state = current.document if current else None
+        events = [await self._sealed(document.kind, id, event) for event in events]
         for event in events:
             state = document.fold(state, event)
         assert state is not None
@@ -212,6 +215,17 @@ class PostgresTransaction(PostgresReader):
         stored = Versioned(id, head, state)
         await self._schedule(document, stored)
         return stored
+
+    async def _sealed(self, kind: str, id: str, event: Event) -> Event:
+        """The event with its personal fields sealed under their subjects' keys."""
+        sealed = {}
+        for name, named_by in event.personal.items():
+            value = getattr(event, name)
+            if isinstance(value, str):
+                place = canonical_json([kind, id, event.type, name])
+                subject = getattr(event, named_by)
+                sealed[name] = await self.part(Subjects).seal(subject, place, value)
+        return event.model_copy(update=sealed) if sealed else event
 
     def _append(
         self, kind: str, id: str, expected: int, events: Sequence[Event], state: Document

@@ -127,7 +127,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     Requirement("S41", "Service-to-service authentication", "planned"),
     Requirement("S42", "Console", "planned"),
     Requirement("S43", "Payments", "planned"),
-    Requirement("S44", "Compliance", "planned"),
+    Requirement("S44", "Compliance", "begun", ("tests/integration/test_erasure.py",)),
     Requirement("S45", "Sector packs", "begun", ("tests/unit/ai",)),
     Requirement(
         "S46",

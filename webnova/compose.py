@@ -16,11 +16,13 @@ from engine.conductor.runs import Run
 from engine.forge.versions import BlueprintRecord, GetBlueprint
 from engine.kernel.clock import system_clock
 from engine.kernel.contracts import Caller, Query, View
-from engine.kernel.dispatch import Dispatcher, Handlers, require
+from engine.kernel.dispatch import Dispatcher, Handlers, require, shown
 from engine.kernel.errors import Unavailable
+from engine.kernel.personal import Opener
 from engine.ledger.metering.store import Holds, Metering
 from engine.ledger.portability.archivist import Archivist
 from engine.ledger.portability.restoring import Restorer
+from engine.ledger.subjects import Subjects, Vault
 from engine.ledger.suspension import Suspensions
 from engine.ledger.transparency.audit import Auditor
 from engine.ledger.transparency.publication import Notary, open_publisher
@@ -36,6 +38,7 @@ from storage.metering import PostgresMetering, PostgresMeteringBacklog
 from storage.portability import PostgresSnapshots
 from storage.restoring import PostgresRestorer
 from storage.streams import PostgresEventStore
+from storage.subjects import PostgresSubjects
 from storage.suspension import PostgresSuspensions
 from storage.transactions import Parts, PostgresTransactions
 from storage.transparency import PostgresLog, PostgresLogBacklog, PostgresLogs
@@ -63,7 +66,6 @@ PARTS: Parts = {
     Holds: PostgresHolds,
     Log: PostgresLog,
     Suspensions: PostgresSuspensions,
-    Restorer: partial(PostgresRestorer, catalogue=CATALOGUE),
 }
 """What stores the features that keep tables of their own, by their contracts."""
 
@@ -101,8 +103,9 @@ class Installation:
 
     def archivist(self) -> Archivist:
         """Who exports whole tenants; raises as `notary`."""
-        snapshots = PostgresSnapshots(self.database)
-        return Archivist(self.notary(), self.logs, snapshots, system_clock)
+        snapshots = PostgresSnapshots(self.database, CATALOGUE)
+        vault = partial(_vault, self.home)
+        return Archivist(self.notary(), self.logs, snapshots, vault, system_clock)
 
     async def authenticate(self, token: str) -> Caller:
         """The caller whom an API token proves; `Unauthenticated` otherwise, and `TenantSuspended`
@@ -126,7 +129,7 @@ class Installation:
             require(caller, type(query).permission, tenant)
             handler, _ = self.handlers.queries[type(query)]
             with suppress(NotPrefetched):
-                return caller, await handler(query, reader)
+                return caller, await shown(await handler(query, reader), reader)
         return caller, await self.dispatcher.ask(query, caller, tenant)
 
     async def close(self) -> None:
@@ -144,10 +147,11 @@ def compose(
     environment's `WEBNOVA_HOME`.
     """
     root = os.environ.get(HOME)
+    home = home or (Home.at(root) if root else None)
     url = url or _required(APP_URL)
     database = Database(url, size=pool, name=name)
     connections = Connections(url, size=pool, name=name)
-    transactions = PostgresTransactions(database, CATALOGUE, PARTS)
+    transactions = PostgresTransactions(database, CATALOGUE, _parts(home))
     handlers = all_handlers()
     return Installation(
         database=database,
@@ -159,8 +163,27 @@ def compose(
         connections=connections,
         glances=Glances(url, name=name),
         logs=PostgresLogs(database),
-        home=home or (Home.at(root) if root else None),
+        home=home,
     )
+
+
+def _parts(home: Home | None) -> Parts:
+    """`PARTS` and those that need the home's key, which is read when it is first needed."""
+    vault = partial(_vault, home)
+    subjects = partial(PostgresSubjects, vault=vault)
+    restorer = partial(PostgresRestorer, catalogue=CATALOGUE, vault=vault)
+    return {**PARTS, Subjects: subjects, Opener: subjects, Restorer: restorer}
+
+
+@lru_cache(maxsize=8)
+def _vault(home: Home | None) -> Vault:
+    if home is None:
+        raise Unavailable(
+            f"The environment has no {HOME}, where the key of personal data is kept.",
+            mend="Start the installation with `webnova up`, which sets it for every process.",
+        )
+    home.create()
+    return Vault(home.secret("personal-data-key"))
 
 
 @lru_cache(maxsize=8)

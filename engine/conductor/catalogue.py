@@ -11,12 +11,13 @@ from engine.kernel.dispatch import Handlers
 from engine.ledger import versions as versions_of_documents
 from engine.ledger.metering import budgets, entries, forecast, prices, rating, statements, usage
 from engine.ledger.transparency import queries as log_queries
-from engine.trust import tenants, tokens
+from engine.trust import erasure, tenants, tokens
 
 CATALOGUE = Catalogue(
     [
         tenants.Tenant,
         tokens.Token,
+        erasure.Subject,
         versions.BlueprintRecord,
         Platform,
         Run,
@@ -34,6 +35,6 @@ METERING = (usage, prices, entries, rating, budgets, statements, forecast)
 def all_handlers() -> Handlers:
     handlers = Handlers()
     handlers.include(versions_of_documents.handlers(CATALOGUE))
-    for part in (tenants, tokens, versions, requests, driving, log_queries, *METERING):
+    for part in (tenants, tokens, erasure, versions, requests, driving, log_queries, *METERING):
         handlers.include(part.handlers)
     return handlers

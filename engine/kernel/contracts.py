@@ -26,7 +26,13 @@ class Message(BaseModel):
 
 
 class View(Message):
-    """An answer, safe to show to a caller who holds the permission of its query."""
+    """An answer, safe to show to a caller who holds the permission of its query.
+
+    `personal` says that it may hold sealed personal data (`engine.kernel.personal`), which is
+    opened when the answer is given out.
+    """
+
+    personal: ClassVar[bool] = False
 
 
 Upcast = Callable[[dict[str, Any]], dict[str, Any]]
@@ -40,6 +46,9 @@ class Event(Message):
     schema_version: ClassVar[int] = 1
     upcasts: ClassVar[Mapping[int, Upcast]] = {}
     """For each older schema version, how data of it becomes data of the next one."""
+    personal: ClassVar[Mapping[str, str]] = {}
+    """For each field with personal data, the field that names whose data it is
+    (`engine.kernel.personal`)."""
 
 
 class Command(Message):

@@ -112,6 +112,12 @@ class IdempotencyConflict(Conflict):
     code, title = "idempotency_conflict", "Idempotency key used for another command"
 
 
+class SubjectErased(Conflict):
+    """New personal data of somebody whose key was destroyed."""
+
+    code, title = "subject_erased", "The personal data was erased"
+
+
 class BudgetExceeded(Conflict):
     """A budget has less left than was to be reserved. Waiting does not help, so it is no 429."""
 

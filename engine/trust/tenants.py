@@ -27,6 +27,7 @@ from engine.kernel.dispatch import ROOT_TENANT, Handlers, Reader, Transaction
 from engine.kernel.errors import Conflict, Forbidden, NotFound
 from engine.ledger.portability.archive import read_lines
 from engine.ledger.portability.restoring import Restorer
+from engine.ledger.subjects import Subjects
 from engine.ledger.suspension import Suspension, Suspensions
 
 TenantName = Annotated[
@@ -187,6 +188,16 @@ class ExportTenant(Query):
     name: str
 
 
+class RecipientView(View):
+    """The public key for which others seal the keys of a tenant's subjects."""
+
+    recipient: str
+
+
+class GetRecipient(Query):
+    permission: ClassVar[str] = "tenant.import"
+
+
 handlers = Handlers()
 
 
@@ -261,6 +272,12 @@ async def get_tenant(query: GetTenant, reader: Reader) -> TenantView:
 @handlers.query(ExportTenant, TenantView)
 async def export_tenant(query: ExportTenant, reader: Reader) -> TenantView:
     return _view((await _registered(reader, query.name)).document)
+
+
+@handlers.query(GetRecipient, RecipientView)
+async def get_recipient(query: GetRecipient, reader: Reader) -> RecipientView:
+    _only_root(reader.tenant)
+    return RecipientView(recipient=reader.part(Subjects).recipient())
 
 
 async def _registered(reader: Reader, name: str) -> Versioned[Tenant]:

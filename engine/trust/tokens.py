@@ -11,15 +11,26 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, StringConstraints
 
-from engine.kernel.contracts import Call, Caller, Command, Document, Event, Query, View
+from engine.kernel.contracts import (
+    Call,
+    Caller,
+    Command,
+    Document,
+    Event,
+    Query,
+    Upcast,
+    View,
+)
 from engine.kernel.dispatch import Handlers, Reader, Transaction
 from engine.kernel.errors import Forbidden, NotFound, Unauthenticated
 from engine.kernel.ids import uuid7
+from engine.kernel.personal import PersonalText, SubjectId
 from engine.kernel.secret import Secret
 from engine.ledger.suspension import require_active
 
@@ -44,6 +55,8 @@ PERMISSIONS: dict[str, str] = {
     "run.read": "See runs and their progress.",
     "event.read": "Read the tenant's event stream.",
     "audit.read": "Read checkpoints, proofs and whole exports of the tenant's log.",
+    "subject.read": "See whether personal data of a subject is kept.",
+    "subject.erase": "Erase the personal data of a subject for ever.",
     "usage.read": "See usage, charges, statements and forecasts.",
     "usage.write": "Record usage.",
     "usage.rate": "Charge recorded usage at its prices.",
@@ -60,10 +73,19 @@ PERMISSIONS: dict[str, str] = {
 Label = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 
 
+def _with_subject(data: dict[str, Any]) -> dict[str, Any]:
+    """Before version 2 a token had no subject, and its label was kept in the clear."""
+    return {**data, "subject": f"token:{data['id']}"}
+
+
 class TokenIssued(Event):
     type = "token.issued"
+    schema_version = 2
+    upcasts: ClassVar[Mapping[int, Upcast]] = {1: _with_subject}
+    personal: ClassVar[Mapping[str, str]] = {"label": "subject"}
     id: str
-    label: str
+    subject: str
+    label: PersonalText
     secret_sha256: str
     permissions: list[str]
     expires_at: datetime | None = None
@@ -78,7 +100,9 @@ class Token(Document):
     events = (TokenIssued, TokenRevoked)
 
     id: str
-    label: str
+    # A document from before there were subjects is brought up to date when it is read.
+    subject: str = ""
+    label: PersonalText
     secret_sha256: str
     permissions: list[str]
     expires_at: datetime | None = None
@@ -93,14 +117,21 @@ class Token(Document):
 
 
 class TokenView(View):
+    """`subject` is whose personal data the label is."""
+
+    personal: ClassVar[bool] = True
+
     id: str
-    label: str
+    subject: str = ""
+    label: PersonalText
     permissions: list[str]
     expires_at: datetime | None = None
     revoked: bool = False
 
 
 class TokenList(View):
+    personal: ClassVar[bool] = True
+
     items: list[TokenView]
     next: str | None = None
 
@@ -108,6 +139,7 @@ class TokenList(View):
 class IssueToken(Command):
     """Issue a token whose secret only the caller knows. It can't exceed the caller's own rights.
 
+    `subject` is whose personal data the label is: the token's own, `token:<id>`, when left out.
     `id` and `secret_sha256` come from `draw()`; a repetition of the call draws others, so they
     are no part of the call's identity.
     """
@@ -118,6 +150,7 @@ class IssueToken(Command):
 
     id: str
     secret_sha256: str
+    subject: SubjectId | None = None
     label: Label
     permissions: list[str] = Field(min_length=1, max_length=50)
     expires_at: datetime | None = None
@@ -148,7 +181,8 @@ async def issue_token(command: IssueToken, tx: Transaction, call: Call) -> Token
             f"You can't give away permissions that you don't hold: {', '.join(excess)}.",
             mend="Leave them out.",
         )
-    issued = TokenIssued.model_validate(command.model_dump())
+    subject = command.subject or f"token:{command.id}"
+    issued = TokenIssued.model_validate({**command.model_dump(), "subject": subject})
     stored = await tx.append(Token, command.id, [issued], expected=0)
     return _view(stored.document)
 
@@ -175,7 +209,9 @@ async def list_tokens(query: ListTokens, reader: Reader) -> TokenList:
 
 
 def _view(token: Token) -> TokenView:
-    return TokenView.model_validate(token.model_dump(exclude={"secret_sha256"}))
+    subject = token.subject or f"token:{token.id}"
+    content = token.model_dump(exclude={"secret_sha256"})
+    return TokenView.model_validate({**content, "subject": subject})
 
 
 def draw(tenant: str) -> tuple[str, str, Secret]:

@@ -41,6 +41,13 @@ from serve_apps.services import services_of
 router = new_router("tenants", "/tenants")
 READ = documented(401, 403, 404, 409, 422, 503)
 WRITE = documented(401, 403, 404, 409, 413, 422, 429, 503)
+Recipient = Annotated[
+    str | None,
+    Query(
+        description="Key of the installation that shall be able to read personal data.",
+        pattern=r"^[A-Za-z0-9_-]{43}$",
+    ),
+]
 VKeys = Annotated[
     list[str] | None,
     Query(description="Keys of the file's log that you trust.", max_length=10),
@@ -176,11 +183,15 @@ async def resume_tenant(name: TenantPath, session: Writing) -> Response:
     responses={**text_answer(NDJSON, "The file, line by line; it ends with its end."), **READ},
     openapi_extra=message(ExportTenant),
 )
-async def export_tenant(name: TenantPath, session: Reading, request: Request) -> Response:
+async def export_tenant(
+    name: TenantPath, session: Reading, request: Request, recipient: Recipient = None
+) -> Response:
     """Everything of a tenant in one file that verifies anywhere (`webnova tenant verify`) and can
     be imported elsewhere. It is read from one instant; only a file with its end is whole."""
     tenant = await session.ask(TenantView, ExportTenant(name=name))
-    lines = services_of(request).installation.archivist().export(tenant.name, tenant.title)
+    lines = (
+        services_of(request).installation.archivist().export(tenant.name, tenant.title, recipient)
+    )
     # What can go wrong goes wrong here, while the status can still say so.
     first = await anext(lines)
 

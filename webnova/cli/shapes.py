@@ -238,5 +238,8 @@ SHAPES: dict[str, type[BaseModel]] = {
     "tenant export": Inspected,
     "tenant verify": Inspected,
     "tenant import": models.Tenant,
+    "tenant recipient": models.Recipient,
+    "subject show": models.Subject,
+    "subject erase": models.Subject,
     "job submit": Job,
 }

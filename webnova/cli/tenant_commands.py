@@ -75,6 +75,10 @@ def export(
     output: Output,
     name: Name,
     out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")],
+    recipient: Annotated[
+        str | None,
+        typer.Option(help="Key of the installation that shall be able to read personal data."),
+    ] = None,
 ) -> None:
     """Write everything of a tenant into one file, and check that it arrived whole."""
     from engine.ledger.portability.archive import Inspection
@@ -82,7 +86,7 @@ def export(
 
     inspection = Inspection(Trust())
     with connect() as client, written(out) as file:
-        for line in client.export_tenant(name):
+        for line in client.export_tenant(name, recipient):
             inspection.line(line + b"\n")
             file.write(line + b"\n")
         found = inspection.finish()
@@ -118,6 +122,15 @@ def verify(
             "Give a vkey or a checkpoint that you kept.",
             style="yellow",
         )
+
+
+@command
+def recipient(output: Output) -> None:
+    """Show this installation's key: exports made for it can be read here, personal data and all."""
+    with connect() as client:
+        key = client.recipient()
+    output.value({"recipient": key})
+    output.say(key)
 
 
 @command

@@ -32,12 +32,13 @@ class TenancyCalls(ABC):
     def resume_tenant(self, name: str, *, idempotency_key: str | None = None) -> models.Tenant:
         return self._do(tenancy.resume_tenant(name, idempotency_key))
 
-    def export_tenant(self, name: str) -> Iterator[bytes]:
+    def export_tenant(self, name: str, recipient: str | None = None) -> Iterator[bytes]:
         """The lines of the tenant's whole file, without their ends; none is kept in memory.
 
-        Raises `Unavailable` when the connection breaks off: part of a file is none.
+        Keys of personal data go along for the recipient's key only; see `recipient`. Raises
+        `Unavailable` when the connection breaks off: part of a file is none.
         """
-        return self._stream(streaming.tenant_export(name))
+        return self._stream(streaming.tenant_export(name, recipient))
 
     def import_tenant(
         self, file: Path, vkeys: Sequence[str] = (), *, idempotency_key: str | None = None
@@ -48,6 +49,20 @@ class TenancyCalls(ABC):
         """
         content = tenancy.FileContent(file)
         return self._do(tenancy.import_tenant(content, vkeys, idempotency_key))
+
+    def recipient(self) -> str:
+        """The installation's key, for which another one may seal keys of personal data."""
+        return (self._do(tenancy.recipient())).recipient
+
+    def subject(self, id: str) -> models.Subject:
+        """Whether personal data of a subject can be read, and when it was erased."""
+        return self._do(tenancy.subject(id))
+
+    def erase_subject(
+        self, id: str, reason: str, *, idempotency_key: str | None = None
+    ) -> models.Subject:
+        """Destroy the key of a subject's personal data for ever."""
+        return self._do(tenancy.erase_subject(id, reason, idempotency_key))
 
 
 class AsyncTenancyCalls(ABC):
@@ -70,12 +85,13 @@ class AsyncTenancyCalls(ABC):
     ) -> models.Tenant:
         return await self._do(tenancy.resume_tenant(name, idempotency_key))
 
-    def export_tenant(self, name: str) -> AsyncIterator[bytes]:
+    def export_tenant(self, name: str, recipient: str | None = None) -> AsyncIterator[bytes]:
         """The lines of the tenant's whole file, without their ends; none is kept in memory.
 
-        Raises `Unavailable` when the connection breaks off: part of a file is none.
+        Keys of personal data go along for the recipient's key only; see `recipient`. Raises
+        `Unavailable` when the connection breaks off: part of a file is none.
         """
-        return self._stream(streaming.tenant_export(name))
+        return self._stream(streaming.tenant_export(name, recipient))
 
     async def import_tenant(
         self, file: Path, vkeys: Sequence[str] = (), *, idempotency_key: str | None = None
@@ -86,3 +102,17 @@ class AsyncTenancyCalls(ABC):
         """
         content = tenancy.AsyncFileContent(file)
         return await self._do(tenancy.import_tenant(content, vkeys, idempotency_key))
+
+    async def recipient(self) -> str:
+        """The installation's key, for which another one may seal keys of personal data."""
+        return (await self._do(tenancy.recipient())).recipient
+
+    async def subject(self, id: str) -> models.Subject:
+        """Whether personal data of a subject can be read, and when it was erased."""
+        return await self._do(tenancy.subject(id))
+
+    async def erase_subject(
+        self, id: str, reason: str, *, idempotency_key: str | None = None
+    ) -> models.Subject:
+        """Destroy the key of a subject's personal data for ever."""
+        return await self._do(tenancy.erase_subject(id, reason, idempotency_key))

@@ -47,14 +47,25 @@ _ROW = b'{"row":'
 _PART = b'{"blob":'
 
 
+class Keys(Message):
+    """For whom the subjects' keys are sealed (`engine.ledger.subjects.sending`)."""
+
+    recipient: str
+    ephemeral: str
+
+
 class Manifest(Message):
-    """`tables` names the columns of each table, with their types, in the order of the file."""
+    """`tables` names the columns of each table, with their types, in the order of the file.
+
+    Without `keys` the subjects' keys were left out, and personal data can't be read elsewhere.
+    """
 
     webnova_tenant: Literal[1] = 1
     tenant: Annotated[str, Field(pattern=rf"^{SLUG.pattern}$", min_length=2, max_length=40)]
     title: Annotated[str, Field(min_length=1, max_length=200)]
     at: datetime
     tables: dict[str, dict[str, str]]
+    keys: Keys | None
 
 
 class Row(Message):
@@ -106,6 +117,7 @@ class Inspected(View):
     rows: dict[str, int]
     sha256: str
     signed_by: list[str]
+    keys_for: str | None
     log: Report
 
 
@@ -234,6 +246,7 @@ class Inspection:
             rows=dict(self._rows),
             sha256=self._end.sha256,
             signed_by=report.signed_by,
+            keys_for=self._manifest.keys.recipient if self._manifest.keys else None,
             log=report,
         )
 

@@ -13,6 +13,7 @@ from engine.kernel.errors import Unavailable
 from engine.ledger.portability.archive import (
     DocumentDigest,
     End,
+    Keys,
     Manifest,
     Piece,
     Row,
@@ -21,6 +22,7 @@ from engine.ledger.portability.archive import (
     part_line,
     statement,
 )
+from engine.ledger.subjects import Cipher, Vault, key_context, sending
 from engine.ledger.transparency.export import Entry, entry_line, header_line
 from engine.ledger.transparency.notes import Checkpoint
 from engine.ledger.transparency.publication import Head, Notary
@@ -28,6 +30,8 @@ from engine.ledger.transparency.upkeep import BATCH, Sequencer
 
 ATTEMPTS = 40
 PAUSE_S = 0.25
+SUBJECT_KEYS = "subject_keys"
+"""The one table whose rows change on their way: its keys are sealed for each installation."""
 
 
 class Snapshot(Protocol):
@@ -62,6 +66,44 @@ class Snapshots(Protocol):
     def open(self, tenant: str) -> AbstractAsyncContextManager[Snapshot]: ...
 
 
+class Luggage:
+    """The subjects' keys on their way: sealed for a recipient, or left behind without one."""
+
+    def __init__(self, tenant: str, recipient: str | None, vault: Callable[[], Vault]) -> None:
+        self.tenant = tenant
+        self._vault = vault
+        self.keys: Keys | None = None
+        self._cipher: Cipher | None = None
+        if recipient is not None:
+            ephemeral, self._cipher = sending(recipient)
+            self.keys = Keys(recipient=recipient, ephemeral=ephemeral)
+
+    def packed(self, row: Mapping[str, str | None]) -> dict[str, str | None]:
+        """The row with its key sealed for the journey; bytes are hexadecimal after `\\x`."""
+        kept, subject = row["key"], row["subject"]
+        assert subject is not None
+        if kept is None or self._cipher is None:
+            return {**row, "key": None}
+        key = self._vault().take(self.tenant, subject, bytes.fromhex(kept[2:]))
+        packed = self._cipher.seal(key, key_context(self.tenant, subject))
+        return {**row, "key": f"\\x{packed.hex()}"}
+
+
+def unpacked(
+    row: Mapping[str, str | None], tenant: str, keys: Keys | None, vault: Callable[[], Vault]
+) -> dict[str, str | None]:
+    """The row as it is kept here: what `Luggage.packed` had sealed for this installation.
+
+    Raises `Unavailable` for a key that was sealed for another or altered.
+    """
+    packed, subject = row["key"], row["subject"]
+    if packed is None or keys is None or subject is None:
+        return {**row, "key": None}
+    cipher = vault().received(keys.ephemeral)
+    key = cipher.open(bytes.fromhex(packed[2:]), key_context(tenant, subject))
+    return {**row, "key": f"\\x{vault().keep(tenant, subject, key).hex()}"}
+
+
 class Archivist:
     """Exports whole tenants. Needs the memory of a page, whatever their size."""
 
@@ -70,19 +112,27 @@ class Archivist:
         notary: Notary,
         sequencer: Sequencer,
         snapshots: Snapshots,
+        vault: Callable[[], Vault],
         now: Callable[[], datetime],
     ) -> None:
+        self._vault = vault
         self._notary = notary
         self._sequencer = sequencer
         self._snapshots = snapshots
         self._now = now
 
-    async def export(self, tenant: str, title: str) -> AsyncGenerator[bytes, None]:
+    async def export(
+        self, tenant: str, title: str, recipient: str | None = None
+    ) -> AsyncGenerator[bytes, None]:
         """The lines of the tenant's file (`engine.ledger.portability.archive`), as of one instant.
+
+        The subjects' keys go along sealed for the recipient's key; without one they stay behind,
+        and with them whatever they could open. Raises `InvalidInput` for no recipient's key.
 
         The log is closed over every event of that instant first. Raises `Unavailable` before the
         first line when it can't be, because events are written faster or a transaction stays open.
         """
+        luggage = Luggage(tenant, recipient, self._vault)
         for _ in range(ATTEMPTS):
             while await self._sequencer.sequence(tenant, BATCH) == BATCH:
                 continue
@@ -91,7 +141,7 @@ class Archivist:
                 if not await snapshot.behind():
                     note = await self._notary.checkpoint(tenant)
                     if Checkpoint.of(note).size == head.size:
-                        async for raw in self._lines(tenant, title, note, snapshot):
+                        async for raw in self._lines(title, note, snapshot, luggage):
                             yield raw
                         return
             await asyncio.sleep(PAUSE_S)
@@ -101,11 +151,14 @@ class Archivist:
         )
 
     async def _lines(
-        self, tenant: str, title: str, note: str, snapshot: Snapshot
+        self, title: str, note: str, snapshot: Snapshot, luggage: Luggage
     ) -> AsyncIterator[bytes]:
+        tenant = luggage.tenant
         total, counted = Sum(), Counter[str]()
         tables = {name: dict(columns) for name, columns in (await snapshot.tables()).items()}
-        manifest = Manifest(tenant=tenant, title=title, at=self._now(), tables=tables)
+        manifest = Manifest(
+            tenant=tenant, title=title, at=self._now(), tables=tables, keys=luggage.keys
+        )
         yield total.add(line(manifest))
         yield total.add(header_line(tenant, note, self._notary.verifiers(tenant)[0].vkey))
         checkpoint = Checkpoint.of(note)
@@ -116,7 +169,8 @@ class Archivist:
             start += len(page)
         async for table, row in snapshot.rows():
             counted[table] += 1
-            yield total.add(line(Row(table=table, row=dict(row))))
+            packed = luggage.packed(row) if table == SUBJECT_KEYS else dict(row)
+            yield total.add(line(Row(table=table, row=packed)))
         async for piece in snapshot.contents():
             counted["blobs"] += piece.last
             yield total.add(part_line(piece))

@@ -1,4 +1,4 @@
-"""The life of a tenant: suspension."""
+"""The life of a tenant: suspension, and the keys of the people that its data is about."""
 
 from __future__ import annotations
 
@@ -27,6 +27,22 @@ CREATE POLICY suspensions_of_all ON webnova.suspensions FOR SELECT TO webnova_wo
 GRANT SELECT, INSERT, DELETE ON webnova.suspensions TO webnova_app;
 -- The executor sees whose work rests, not why.
 GRANT SELECT (tenant_id) ON webnova.suspensions TO webnova_worker;
+
+-- A key is sealed by the installation's own; once it is gone the row says so for ever.
+CREATE TABLE webnova.subject_keys (
+    tenant_id text NOT NULL,
+    subject text NOT NULL,
+    key bytea,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    erased_at timestamptz CHECK (erased_at IS NULL OR key IS NULL),
+    PRIMARY KEY (tenant_id, subject)
+);
+ALTER TABLE webnova.subject_keys ENABLE ROW LEVEL SECURITY;
+ALTER TABLE webnova.subject_keys FORCE ROW LEVEL SECURITY;
+CREATE POLICY subject_keys_of_tenant ON webnova.subject_keys TO webnova_app
+    USING (tenant_id = (SELECT webnova.current_tenant()))
+    WITH CHECK (tenant_id = (SELECT webnova.current_tenant()));
+GRANT SELECT, INSERT, UPDATE (key, erased_at) ON webnova.subject_keys TO webnova_app;
 """
 
 
