@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, RootModel
 
 from engine.ledger.portability.archive import Inspected
 from engine.ledger.transparency.export import Report
-from webnova.client import models
+from webnova.client import models, subjects
 from webnova.client.models import (
     Blame,
     Budget,
@@ -238,8 +238,8 @@ SHAPES: dict[str, type[BaseModel]] = {
     "tenant export": Inspected,
     "tenant verify": Inspected,
     "tenant import": models.Tenant,
-    "tenant recipient": models.Recipient,
-    "subject show": models.Subject,
-    "subject erase": models.Subject,
+    "tenant recipient": subjects.Recipient,
+    "subject show": subjects.Subject,
+    "subject erase": subjects.Subject,
     "job submit": Job,
 }

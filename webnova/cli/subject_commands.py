@@ -11,7 +11,7 @@ from webnova.cli.output import Output, isolated
 from webnova.cli.sources import connect
 
 if TYPE_CHECKING:
-    from webnova.client.models import Subject
+    from webnova.client.subjects import Subject
 
 Id = Annotated[str, typer.Argument(help="The subject's id, such as user:0198c3.")]
 

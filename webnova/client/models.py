@@ -309,22 +309,6 @@ class TenantCreated(Tenant):
     token: str | None = None
 
 
-class Recipient(Answer):
-    """The public key for which others seal the keys of a tenant's subjects."""
-
-    recipient: str
-
-
-class Subject(Answer):
-    """Whether personal data can be read. `withheld`: its key was not brought along by an import."""
-
-    subject: str
-    state: Literal["held", "erased", "withheld"]
-    since: datetime
-    erased_at: datetime | None = None
-    reason: str | None = None
-
-
 class Token(Answer):
     """`subject` is whose personal data the label is."""
 

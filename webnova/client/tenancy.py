@@ -35,19 +35,6 @@ def import_tenant(
     )
 
 
-def recipient() -> Operation[models.Recipient]:
-    return Operation("GET", path("subjects", "recipient"), reading(models.Recipient))
-
-
-def subject(id: str) -> Operation[models.Subject]:
-    return Operation("GET", path("subjects", id), reading(models.Subject))
-
-
-def erase_subject(id: str, reason: str, key: str | None = None) -> Operation[models.Subject]:
-    read, body = reading(models.Subject), {"reason": reason}
-    return Operation("POST", path("subjects", id, "erasure"), read, json=body, key=key)
-
-
 @dataclass(frozen=True, slots=True)
 class FileContent:
     """A file piece by piece, from its beginning each time that it is gone through."""

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from webnova.client import models, streaming, tenancy
+from webnova.client import models, streaming, subjects, tenancy
 from webnova.client.operations import Operation
 from webnova.client.streaming import Stream
 
@@ -52,17 +52,17 @@ class TenancyCalls(ABC):
 
     def recipient(self) -> str:
         """The installation's key, for which another one may seal keys of personal data."""
-        return (self._do(tenancy.recipient())).recipient
+        return (self._do(subjects.recipient())).recipient
 
-    def subject(self, id: str) -> models.Subject:
+    def subject(self, id: str) -> subjects.Subject:
         """Whether personal data of a subject can be read, and when it was erased."""
-        return self._do(tenancy.subject(id))
+        return self._do(subjects.subject(id))
 
     def erase_subject(
         self, id: str, reason: str, *, idempotency_key: str | None = None
-    ) -> models.Subject:
+    ) -> subjects.Subject:
         """Destroy the key of a subject's personal data for ever."""
-        return self._do(tenancy.erase_subject(id, reason, idempotency_key))
+        return self._do(subjects.erase_subject(id, reason, idempotency_key))
 
 
 class AsyncTenancyCalls(ABC):
@@ -105,14 +105,14 @@ class AsyncTenancyCalls(ABC):
 
     async def recipient(self) -> str:
         """The installation's key, for which another one may seal keys of personal data."""
-        return (await self._do(tenancy.recipient())).recipient
+        return (await self._do(subjects.recipient())).recipient
 
-    async def subject(self, id: str) -> models.Subject:
+    async def subject(self, id: str) -> subjects.Subject:
         """Whether personal data of a subject can be read, and when it was erased."""
-        return await self._do(tenancy.subject(id))
+        return await self._do(subjects.subject(id))
 
     async def erase_subject(
         self, id: str, reason: str, *, idempotency_key: str | None = None
-    ) -> models.Subject:
+    ) -> subjects.Subject:
         """Destroy the key of a subject's personal data for ever."""
-        return await self._do(tenancy.erase_subject(id, reason, idempotency_key))
+        return await self._do(subjects.erase_subject(id, reason, idempotency_key))

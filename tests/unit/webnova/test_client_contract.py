@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from webnova.client import metering, models, operations, tenancy
+from webnova.client import metering, models, operations, subjects, tenancy
 from webnova.client.metering import BudgetWish, UsageFilter
 from webnova.client.operations import Operation, Wish
 from webnova.client.streaming import audit_export, live_events, live_logs, run_events, tenant_export
@@ -65,9 +65,9 @@ SCHEMAS = {
     models.Problem: "BlueprintProblem",
     models.Release: "Release",
     models.Imported: "Imported",
-    models.Recipient: "Recipient",
+    subjects.Recipient: "Recipient",
     models.Rest: "Rest",
-    models.Subject: "Subject",
+    subjects.Subject: "Subject",
     models.Run: "Run",
     models.Step: "Step",
     models.Tenant: "Tenant",
@@ -172,7 +172,7 @@ def called() -> dict[tuple[str, str], str]:
     found = {}
     functions = [
         found
-        for module in (operations, metering, tenancy)
+        for module in (operations, metering, tenancy, subjects)
         for found in inspect.getmembers(module, inspect.isfunction)
         if found[1].__module__ == module.__name__
     ]
