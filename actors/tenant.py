@@ -23,9 +23,10 @@ from engine.kernel.contracts import Call, Caller
 from engine.kernel.dispatch import answer_as
 from engine.kernel.errors import LeaseLost, Unavailable
 from engine.ledger.metering.upkeep import Bookkeeping
+from engine.ledger.removal import Removal
 from engine.ledger.transparency.upkeep import Upkeep
 from engine.ledger.work import Lease
-from webnova.compose import compose, log_backlog, metering_backlog, work_queue
+from webnova.compose import compose, log_backlog, metering_backlog, purge, work_queue
 from webnova.logging import configure_logging, log_context, trace_id
 from webnova.stack.home import Settings
 
@@ -68,7 +69,14 @@ class TenantActor:
             self._name, metering_backlog(self._name), installation.dispatcher, _books_failed
         )
         self._background.start(forever(self._name, self._turn, pause=PAUSE_S, wake=self._wake))
-        for what, keep in {"log": self._keep_logs, "books": self._keep_books}.items():
+        upkeep = {"log": self._keep_logs, "books": self._keep_books}
+        try:
+            self._removal = Removal(purge(self._name), _forget, _removal_failed)
+            upkeep["removal"] = self._remove
+        except Unavailable as error:
+            # Nothing is deleted without the role that may; everything else goes on.
+            log.warning("deleted tenants are not removed from here", detail=error.detail)
+        for what, keep in upkeep.items():
             name, never = f"{self._name}:{what}", asyncio.Event()
             self._background.start(forever(name, keep, pause=UPKEEP_PAUSE_S, wake=never))
 
@@ -98,6 +106,10 @@ class TenantActor:
     async def _keep_books(self) -> None:
         """Charge the usage of the shard's tenants, and free the reservations that have run out."""
         await self._books.turn(self._shard)
+
+    async def _remove(self) -> None:
+        """Take away what is left of the shard's deleted tenants."""
+        await self._removal.turn(self._shard)
 
     async def _place_instances(self) -> None:
         for lease in await self._claim(Instance.kind, limit=100, per_tenant=10_000):
@@ -196,6 +208,14 @@ async def _call_or_bury(actor: Any, reference: Any) -> Any:
     except Unavailable:
         ray.kill(actor)
         raise
+
+
+async def _forget(tenant: str) -> None:
+    await call(find(HOST).forget.remote(tenant))
+
+
+def _removal_failed(tenant: str, error: Exception) -> None:
+    log.error("tenant not removed", tenant=tenant, error=type(error).__name__, detail=str(error))
 
 
 def _log_failed(tenant: str, error: Exception) -> None:

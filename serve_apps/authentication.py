@@ -46,7 +46,8 @@ class Session:
         """Check that the other tenant exists and that the caller may act there."""
         require(caller, "tenant.administer", self.tenant)
         async with self._installation.transactions.reading(ROOT_TENANT) as reader:
-            if await reader.find(Tenant, self.tenant) is None:
+            found = await reader.find(Tenant, self.tenant)
+            if found is None or found.document.deleted is not None:
                 raise NotFound("There is no such tenant.")
 
     async def prove_again(self) -> None:

@@ -49,6 +49,7 @@ DERIVED = {
     "log_leaves": "the lines of the log hold every leaf",
     "log_nodes": "computed from the leaves",
     "log_heads": "computed from the leaves",
+    "deletions": "the installation's own decision about the tenant, recorded in its register",
     "suspensions": "the installation's own decision about the tenant, recorded in its register",
 }
 """Tables that are not exported, and what stands for their rows."""

@@ -68,6 +68,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
             "tests/integration/test_tenant_cli.py",
             "tests/integration/test_tenant_import.py",
             "tests/integration/test_portability.py",
+            "tests/integration/test_removal.py",
         ),
     ),
     Requirement("S14", "Service providers hub", "planned"),

@@ -22,11 +22,14 @@ from engine.kernel.personal import Opener
 from engine.ledger.metering.store import Holds, Metering
 from engine.ledger.portability.archivist import Archivist
 from engine.ledger.portability.restoring import Restorer
+from engine.ledger.removal import Removals
 from engine.ledger.subjects import Subjects, Vault
 from engine.ledger.suspension import Suspensions
 from engine.ledger.transparency.audit import Auditor
+from engine.ledger.transparency.notes import Checkpoint
 from engine.ledger.transparency.publication import Notary, open_publisher
 from engine.ledger.transparency.queries import Log
+from engine.ledger.transparency.upkeep import BATCH
 from engine.trust.tenants import GetTenant, Tenant
 from engine.trust.tokens import Token, authenticate, parse
 from storage.budgets import PostgresHolds
@@ -36,6 +39,7 @@ from storage.feed import PostgresFeed
 from storage.glance import Glances, Key, NotPrefetched
 from storage.metering import PostgresMetering, PostgresMeteringBacklog
 from storage.portability import PostgresSnapshots
+from storage.removal import PostgresPurge, PostgresRemovals
 from storage.restoring import PostgresRestorer
 from storage.streams import PostgresEventStore
 from storage.subjects import PostgresSubjects
@@ -47,6 +51,7 @@ from webnova.stack.home import Home
 
 APP_URL = "WEBNOVA_DATABASE_URL_APP"
 WORKER_URL = "WEBNOVA_DATABASE_URL_WORKER"
+ERASER_URL = "WEBNOVA_DATABASE_URL_ERASER"
 HOME = "WEBNOVA_HOME"
 PUBLISHER = "WEBNOVA_CHECKPOINT_PUBLISHER"
 """Where checkpoints are published, as `kind:location`; the home's directory `audit` by default."""
@@ -66,6 +71,7 @@ PARTS: Parts = {
     Holds: PostgresHolds,
     Log: PostgresLog,
     Suspensions: PostgresSuspensions,
+    Removals: PostgresRemovals,
 }
 """What stores the features that keep tables of their own, by their contracts."""
 
@@ -106,6 +112,13 @@ class Installation:
         snapshots = PostgresSnapshots(self.database, CATALOGUE)
         vault = partial(_vault, self.home)
         return Archivist(self.notary(), self.logs, snapshots, vault, system_clock)
+
+    async def last_checkpoint(self, tenant: str) -> Checkpoint:
+        """The published checkpoint of the tenant's log over every event that readers can see.
+        Raises as `notary`, and `LogContradiction` for a log that was altered."""
+        while await self.logs.sequence(tenant, BATCH) == BATCH:
+            continue
+        return Checkpoint.of(await self.notary().checkpoint(tenant))
 
     async def authenticate(self, token: str) -> Caller:
         """The caller whom an API token proves; `Unauthenticated` otherwise, and `TenantSuspended`
@@ -201,6 +214,11 @@ def work_queue(name: str, *, pool: int = 2, url: str | None = None) -> PostgresW
 def log_backlog(name: str, *, pool: int = 1, url: str | None = None) -> PostgresLogBacklog:
     """Which logs are behind their events, as the worker role."""
     return PostgresLogBacklog(Database(url or _required(WORKER_URL), size=pool, name=name))
+
+
+def purge(name: str, *, pool: int = 1, url: str | None = None) -> PostgresPurge:
+    """What deletes the rows of deleted tenants, as the eraser role."""
+    return PostgresPurge(Database(url or _required(ERASER_URL), size=pool, name=name))
 
 
 def metering_backlog(

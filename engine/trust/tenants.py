@@ -6,7 +6,7 @@ The register of tenants belongs to the root tenant and is kept there.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
 
@@ -27,6 +27,7 @@ from engine.kernel.dispatch import ROOT_TENANT, Handlers, Reader, Transaction
 from engine.kernel.errors import Conflict, Forbidden, NotFound
 from engine.ledger.portability.archive import read_lines
 from engine.ledger.portability.restoring import Restorer
+from engine.ledger.removal import Removals
 from engine.ledger.subjects import Subjects
 from engine.ledger.suspension import Suspension, Suspensions
 
@@ -37,6 +38,8 @@ Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, ma
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 
 now: Callable[[], datetime] = system_clock
+QUIET = timedelta(seconds=90)
+"""So long a tenant must have been suspended before it can be deleted."""
 
 
 class TenantCreated(Event):
@@ -73,6 +76,22 @@ class TenantImported(Event):
     at: datetime
 
 
+class Remains(Message):
+    """What proves what was deleted: the last checkpoint of its log. `purged_at` is null until
+    nothing of the tenant is left."""
+
+    at: datetime
+    origin: str
+    size: int
+    root: str
+    purged_at: datetime | None = None
+
+
+class TenantDeleted(Event):
+    type = "tenant.deleted"
+    remains: Remains
+
+
 class Rest(Message):
     """Since when a tenant is suspended, and why."""
 
@@ -82,12 +101,13 @@ class Rest(Message):
 
 class Tenant(Document):
     kind = "tenant"
-    events = (TenantCreated, TenantImported, TenantSuspended, TenantResumed)
+    events = (TenantCreated, TenantImported, TenantSuspended, TenantResumed, TenantDeleted)
 
     name: str
     title: str
     suspended: Rest | None = None
     imported: Imported | None = None
+    deleted: Remains | None = None
 
     @classmethod
     def fold(cls, state: Self | None, event: Event) -> Self:
@@ -102,16 +122,20 @@ class Tenant(Document):
                 return state.model_copy(update={"suspended": rest})
             case TenantResumed():
                 return state.model_copy(update={"suspended": None})
+            case TenantDeleted():
+                return state.model_copy(update={"suspended": None, "deleted": event.remains})
         raise AssertionError(f"{event.type} is no event of a tenant")
 
 
 class TenantView(View):
-    """`suspended` is null while the tenant is active, `imported` unless it came from elsewhere."""
+    """`suspended` is null while the tenant is active, `imported` unless it came from elsewhere,
+    `deleted` unless only its name is left."""
 
     name: str
     title: str
     suspended: Rest | None = None
     imported: Imported | None = None
+    deleted: Remains | None = None
 
 
 class TenantList(View):
@@ -180,6 +204,22 @@ class ImportTenant(Command):
     file: Path
 
 
+class DeleteTenant(Command):
+    """Delete a suspended tenant for ever. Only root can. Its name is never given again.
+
+    The checkpoint is the last one of its log, which remains as proof of what was there.
+    """
+
+    permission: ClassVar[str] = "tenant.delete"
+    emits: ClassVar[tuple[type[Event], ...]] = (TenantDeleted,)
+    transient: ClassVar[frozenset[str]] = frozenset({"origin", "size", "root"})
+
+    name: TenantName
+    origin: str
+    size: int
+    root: str
+
+
 class ExportTenant(Query):
     """The tenant whose whole content is about to be exported. Only root can."""
 
@@ -213,7 +253,7 @@ async def create_tenant(command: CreateTenant, tx: Transaction, call: Call) -> T
 
 @handlers.command(SuspendTenant, TenantView)
 async def suspend_tenant(command: SuspendTenant, tx: Transaction, call: Call) -> TenantView:
-    found = await _registered(tx, command.name)
+    found = await _existing(tx, command.name)
     if command.name == ROOT_TENANT:
         raise Conflict("The root tenant can't be suspended.", mend="Revoke its tokens instead.")
     if found.document.suspended is not None:
@@ -226,13 +266,45 @@ async def suspend_tenant(command: SuspendTenant, tx: Transaction, call: Call) ->
 
 @handlers.command(ResumeTenant, TenantView)
 async def resume_tenant(command: ResumeTenant, tx: Transaction, call: Call) -> TenantView:
-    found = await _registered(tx, command.name)
+    found = await _existing(tx, command.name)
     if found.document.suspended is None:
         return _view(found.document)
     event = TenantResumed(at=now())
     stored = await tx.append(Tenant, command.name, [event], expected=found.version)
     await tx.part(Suspensions).end(command.name)
     return _view(stored.document)
+
+
+@handlers.command(DeleteTenant, TenantView)
+async def delete_tenant(command: DeleteTenant, tx: Transaction, call: Call) -> TenantView:
+    found = await _registered(tx, command.name)
+    if found.document.deleted is None:
+        require_deletable(found.document, now())
+        remains = Remains(at=now(), origin=command.origin, size=command.size, root=command.root)
+        deleted = TenantDeleted(remains=remains)
+        found = await tx.append(Tenant, command.name, [deleted], expected=found.version)
+        await tx.part(Removals).begin(command.name)
+    return await _view_now(tx, found.document)
+
+
+def require_deletable(tenant: Tenant | TenantView, at: datetime) -> None:
+    """Raise `Conflict` unless the tenant is suspended, and long enough for its work to have ended.
+
+    What began before the suspension may still write: leases end within 15 seconds, transactions
+    within 60.
+    """
+    if tenant.suspended is None:
+        raise Conflict(
+            f"The tenant {tenant.name!r} is not suspended.",
+            mend="Suspend it first; what is deleted can't be brought back.",
+        )
+    left = QUIET - (at - tenant.suspended.since)
+    if left > timedelta():
+        raise Conflict(
+            f"The tenant {tenant.name!r} was suspended a moment ago; its work may still be ending.",
+            mend=f"Try again in {int(left.total_seconds()) + 1} seconds.",
+            retry_after=int(left.total_seconds()) + 1,
+        )
 
 
 @handlers.command(ImportTenant, TenantView)
@@ -266,12 +338,12 @@ async def list_tenants(query: ListTenants, reader: Reader) -> TenantList:
 
 @handlers.query(GetTenant, TenantView)
 async def get_tenant(query: GetTenant, reader: Reader) -> TenantView:
-    return _view((await _registered(reader, query.name)).document)
+    return await _view_now(reader, (await _registered(reader, query.name)).document)
 
 
 @handlers.query(ExportTenant, TenantView)
 async def export_tenant(query: ExportTenant, reader: Reader) -> TenantView:
-    return _view((await _registered(reader, query.name)).document)
+    return _view((await _existing(reader, query.name)).document)
 
 
 @handlers.query(GetRecipient, RecipientView)
@@ -286,6 +358,23 @@ async def _registered(reader: Reader, name: str) -> Versioned[Tenant]:
     if found is None:
         raise NotFound(f"There is no tenant {name!r}.")
     return found
+
+
+async def _existing(reader: Reader, name: str) -> Versioned[Tenant]:
+    found = await _registered(reader, name)
+    if found.document.deleted is not None:
+        raise Conflict(f"The tenant {name!r} was deleted.", mend="Only its name is left.")
+    return found
+
+
+async def _view_now(reader: Reader, tenant: Tenant) -> TenantView:
+    """The view with how far a deletion has come."""
+    view = _view(tenant)
+    if view.deleted is None:
+        return view
+    purged_at = await reader.part(Removals).purged_at(tenant.name)
+    remains = view.deleted.model_copy(update={"purged_at": purged_at})
+    return view.model_copy(update={"deleted": remains})
 
 
 def _view(tenant: Tenant) -> TenantView:

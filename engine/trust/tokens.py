@@ -41,6 +41,7 @@ PERMISSIONS: dict[str, str] = {
     "tenant.read": "See the register of tenants (root tenant only).",
     "tenant.administer": "Act inside other tenants (root tenant only).",
     "tenant.suspend": "Suspend and resume tenants (root tenant only).",
+    "tenant.delete": "Delete tenants for ever (root tenant only).",
     "tenant.export": "Export whole tenants (root tenant only).",
     "tenant.import": "Import whole tenants (root tenant only).",
     "token.issue": "Issue API tokens.",

@@ -12,11 +12,13 @@ from fastapi import Query, Request
 from pydantic import Field
 from starlette.responses import Response, StreamingResponse
 
+from engine.kernel.clock import system_clock
 from engine.ledger.portability.archive import inspect, read_lines
 from engine.ledger.transparency.export import Trust
-from engine.ledger.transparency.notes import Verifier
+from engine.ledger.transparency.notes import Verifier, encoded
 from engine.trust.tenants import (
     CreateTenant,
+    DeleteTenant,
     ExportTenant,
     GetTenant,
     Imported,
@@ -29,6 +31,7 @@ from engine.trust.tenants import (
     TenantName,
     TenantView,
     Title,
+    require_deletable,
 )
 from engine.trust.tokens import PERMISSIONS, IssueToken, TokenView, draw
 from serve_apps.authentication import Reading, Writing
@@ -204,3 +207,24 @@ async def export_tenant(
     disposition = f'attachment; filename="tenant-{name}.jsonl"'
     headers = {"cache-control": "no-store", "content-disposition": disposition}
     return StreamingResponse(body(), media_type=NDJSON, headers=headers)
+
+
+@router.delete(
+    "/{name}",
+    status_code=202,
+    response_model=TenantView,
+    responses=WRITE,
+    openapi_extra=message(DeleteTenant),
+)
+async def delete_tenant(name: TenantPath, session: Writing, request: Request) -> Response:
+    """Delete a suspended tenant for ever: its rows, its keys, its files. Its name and the last
+    checkpoint of its log remain. `deleted.purged_at` is set once nothing else is left."""
+    await session.require(DeleteTenant.permission)
+    tenant = await session.ask(TenantView, GetTenant(name=name))
+    if tenant.deleted is not None:
+        return answered(tenant, 202)
+    require_deletable(tenant, system_clock())
+    mark = await services_of(request).installation.last_checkpoint(name)
+    root = encoded(mark.root)
+    command = DeleteTenant(name=name, origin=mark.origin, size=mark.size, root=root)
+    return answered(await session.tell(TenantView, command), 202)

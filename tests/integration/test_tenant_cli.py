@@ -65,3 +65,30 @@ async def test_the_client_does_the_same(api: Api, tenant: str, tmp_path: Path) -
         file.write_bytes(b"".join(line + b"\n" for line in lines))
         with pytest.raises(Conflict, match="already"):
             await client.import_tenant(file)
+
+
+async def test_a_tenant_is_deleted_only_under_its_name(root: Shell, tenant: str) -> None:
+    assert (await root("tenant", "create", tenant))[0] == 0
+    code, _, error = await root("tenant", "delete", tenant, "--confirm", "another")
+    assert code == 2 and "nothing was deleted" in error
+    code, _, error = await root("tenant", "delete", tenant, "--confirm", tenant)
+    assert code != 0 and "not suspended" in error
+    assert (await root("tenant", "suspend", tenant, "--reason", "ended"))[0] == 0
+    code, _, error = await root("tenant", "delete", tenant, "--confirm", tenant)
+    assert code != 0 and "a moment ago" in error
+
+
+async def test_a_subject_is_erased(root: Shell, webnova: Shell, api: Api, tenant: str) -> None:
+    async with AsyncClient(api.url, webnova.environment["WEBNOVA_TOKEN"]) as client:
+        token = await client.issue_token("Amal Haddad", ["event.read"])
+        subject = f"token:{token.id}"
+        code, out, _ = await webnova("subject", "show", subject, "--json")
+        assert code == 0 and json.loads(out)["state"] == "held"
+        erase = ("subject", "erase", subject, "--reason", "article 17")
+        assert (await webnova(*erase))[0] != 0
+        assert "Amal Haddad" in {each.label async for each in client.tokens()}
+        code, out, _ = await webnova(*erase, "--yes", "--json")
+        assert code == 0 and json.loads(out)["state"] == "erased"
+        assert "Amal Haddad" not in {each.label async for each in client.tokens()}
+    code, out, _ = await root("tenant", "recipient", "--json")
+    assert code == 0 and len(json.loads(out)["recipient"]) == 43

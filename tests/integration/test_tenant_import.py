@@ -51,7 +51,11 @@ def other_database(postgres_server: EmbeddedPostgres) -> TestDatabase:
     admin = postgres_server.admin_url
     urls = prepare_database(admin, postgres_server.secrets_dir, database="elsewhere")
     return TestDatabase(
-        admin.reveal(), urls.owner.reveal(), urls.app.reveal(), urls.worker.reveal()
+        admin_url=admin.reveal(),
+        owner_url=urls.owner.reveal(),
+        app_url=urls.app.reveal(),
+        worker_url=urls.worker.reveal(),
+        eraser_url=urls.eraser.reveal(),
     )
 
 

@@ -238,6 +238,7 @@ SHAPES: dict[str, type[BaseModel]] = {
     "tenant export": Inspected,
     "tenant verify": Inspected,
     "tenant import": models.Tenant,
+    "tenant delete": models.Tenant,
     "tenant recipient": subjects.Recipient,
     "subject show": subjects.Subject,
     "subject erase": subjects.Subject,

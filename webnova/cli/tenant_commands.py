@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engine.kernel.errors import InvalidInput
 from webnova.cli.command import command
 from webnova.cli.output import Output, isolated
 from webnova.cli.sources import connect, opened, read_text, written
@@ -122,6 +123,28 @@ def verify(
             "Give a vkey or a checkpoint that you kept.",
             style="yellow",
         )
+
+
+@command
+def delete(
+    output: Output,
+    name: Name,
+    confirm: Annotated[
+        str | None, typer.Option(help="The name once more, for scripts; else it is asked for.")
+    ] = None,
+) -> None:
+    """Delete a suspended tenant for ever: its rows, keys and files. Export it first."""
+    given = confirm or typer.prompt(f"Type {name!r} to delete it for ever", err=True)
+    if given != name:
+        raise InvalidInput(
+            f"{given!r} is not {name!r}: nothing was deleted.", mend="Type the tenant's name."
+        )
+    with connect() as client:
+        found = client.delete_tenant(name)
+    output.value(found)
+    assert found.deleted is not None
+    output.say(f"Tenant {name} goes; its last checkpoint stays as proof:", style="yellow")
+    output.say(f"{found.deleted.origin} {found.deleted.size} {found.deleted.root}")
 
 
 @command

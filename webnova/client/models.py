@@ -294,6 +294,16 @@ class Imported(Answer):
     sha256: str
 
 
+class Remains(Answer):
+    """The last checkpoint of a deleted tenant; `purged_at` is None until nothing else is left."""
+
+    at: datetime
+    origin: str
+    size: int
+    root: str
+    purged_at: datetime | None = None
+
+
 class Tenant(Answer):
     """`suspended` is None while the tenant is active, `imported` unless it came from elsewhere."""
 
@@ -301,6 +311,7 @@ class Tenant(Answer):
     title: str
     suspended: Rest | None = None
     imported: Imported | None = None
+    deleted: Remains | None = None
 
 
 class TenantCreated(Tenant):

@@ -1,4 +1,4 @@
-"""The operations on tenants as wholes: suspend, resume, import."""
+"""The operations on tenants as wholes: suspend, resume, import, delete."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ def suspend_tenant(name: str, reason: str, key: str | None = None) -> Operation[
 
 def resume_tenant(name: str, key: str | None = None) -> Operation[models.Tenant]:
     return Operation("DELETE", path("tenants", name, "suspension"), reading(models.Tenant), key=key)
+
+
+def delete_tenant(name: str, key: str | None = None) -> Operation[models.Tenant]:
+    return Operation("DELETE", path("tenants", name), reading(models.Tenant), key=key)
 
 
 def import_tenant(

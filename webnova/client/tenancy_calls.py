@@ -40,6 +40,10 @@ class TenancyCalls(ABC):
         """
         return self._stream(streaming.tenant_export(name, recipient))
 
+    def delete_tenant(self, name: str, *, idempotency_key: str | None = None) -> models.Tenant:
+        """Delete a suspended tenant for ever; ask `tenant` until `deleted.purged_at` is set."""
+        return self._do(tenancy.delete_tenant(name, idempotency_key))
+
     def import_tenant(
         self, file: Path, vkeys: Sequence[str] = (), *, idempotency_key: str | None = None
     ) -> models.Tenant:
@@ -92,6 +96,12 @@ class AsyncTenancyCalls(ABC):
         `Unavailable` when the connection breaks off: part of a file is none.
         """
         return self._stream(streaming.tenant_export(name, recipient))
+
+    async def delete_tenant(
+        self, name: str, *, idempotency_key: str | None = None
+    ) -> models.Tenant:
+        """Delete a suspended tenant for ever; ask `tenant` until `deleted.purged_at` is set."""
+        return await self._do(tenancy.delete_tenant(name, idempotency_key))
 
     async def import_tenant(
         self, file: Path, vkeys: Sequence[str] = (), *, idempotency_key: str | None = None

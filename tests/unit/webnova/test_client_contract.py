@@ -66,6 +66,7 @@ SCHEMAS = {
     models.Release: "Release",
     models.Imported: "Imported",
     subjects.Recipient: "Recipient",
+    models.Remains: "Remains",
     models.Rest: "Rest",
     subjects.Subject: "Subject",
     models.Run: "Run",
