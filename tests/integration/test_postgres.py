@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from engine.kernel.errors import Unavailable
-from storage.bootstrap import bootstrap_database
+from storage.bootstrap import ROLES, bootstrap_database
 from webnova.stack.database import role_passwords
 from webnova.stack.ports import is_listening
 from webnova.stack.postgres import EmbeddedPostgres
