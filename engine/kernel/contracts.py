@@ -195,6 +195,8 @@ class Catalogue:
                     raise ValueError(f"two events are called {event.type!r}")
                 if set(event.upcasts) != set(range(1, event.schema_version)):
                     raise ValueError(f"{event.type!r} can't read all its older versions")
+                if not {*event.personal, *event.personal.values()} <= set(event.model_fields):
+                    raise ValueError(f"{event.type!r} calls fields personal that it has not")
 
     def decode(
         self, event_type: str, data: Mapping[str, Any], schema_version: int | None = None

@@ -124,7 +124,7 @@ async def test_an_administrator_without_superuser_can_bootstrap(server: Embedded
     passwords = role_passwords(server.secrets_dir)
     await bootstrap_database(admin, passwords)  # roles exist already: the harder case
     await ask(admin, "CREATE ROLE operator LOGIN CREATEROLE CREATEDB PASSWORD 'operator-pw'")
-    for role in ("webnova_owner", "webnova_app", "webnova_worker"):
+    for role in ROLES:
         await ask(admin, f"GRANT {role} TO operator WITH ADMIN OPTION")
     await ask(admin, "CREATE DATABASE shared OWNER operator")
     for extension in ("vector", "pg_trgm"):

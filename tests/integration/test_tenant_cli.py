@@ -30,8 +30,9 @@ async def test_a_tenant_is_suspended_exported_verified_and_resumed(
     assert code == 0 and json.loads(out)["suspended"]["reason"] == "unpaid"
     code, _, error = await member("list")
     assert code != 0 and "suspended: unpaid" in error
-    code, out, _ = await root("tenant", "list")
-    assert code == 0 and "unpaid" in out
+    for words in (("list",), ("show", tenant)):
+        code, out, _ = await root("tenant", *words)
+        assert code == 0 and "suspended: unpaid" in out
     file = tmp_path / "a file.jsonl"
     code, out, error = await root("tenant", "export", tenant, "-o", str(file))
     assert (code, error) == (0, "") and "whole and signed" in out

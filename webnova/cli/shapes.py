@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, RootModel
 
 from engine.ledger.portability.archive import Inspected
 from engine.ledger.transparency.export import Report
-from webnova.client import models, subjects
+from webnova.client import models, subjects, tenancy
 from webnova.client.models import (
     Blame,
     Budget,
@@ -180,7 +180,7 @@ class BudgetRows(RootModel[list[Budget]]):
 class TenantRows(BaseModel):
     """The register of tenants."""
 
-    tenants: list[models.Tenant]
+    tenants: list[tenancy.Tenant]
 
 
 SHAPES: dict[str, type[BaseModel]] = {
@@ -231,14 +231,15 @@ SHAPES: dict[str, type[BaseModel]] = {
     "audit export": Exported,
     "audit verify": Report,
     "audit prove": ProvenEvent,
-    "tenant create": models.TenantCreated,
+    "tenant create": tenancy.TenantCreated,
     "tenant list": TenantRows,
-    "tenant suspend": models.Tenant,
-    "tenant resume": models.Tenant,
+    "tenant show": tenancy.Tenant,
+    "tenant suspend": tenancy.Tenant,
+    "tenant resume": tenancy.Tenant,
     "tenant export": Inspected,
     "tenant verify": Inspected,
-    "tenant import": models.Tenant,
-    "tenant delete": models.Tenant,
+    "tenant import": tenancy.Tenant,
+    "tenant delete": tenancy.Tenant,
     "tenant recipient": subjects.Recipient,
     "subject show": subjects.Subject,
     "subject erase": subjects.Subject,

@@ -15,6 +15,7 @@ from webnova.cli.sources import connect, opened, read_text, written
 
 if TYPE_CHECKING:
     from engine.ledger.portability.archive import Inspected
+    from webnova.client.tenancy import Tenant
 
 Keys = Annotated[
     list[str] | None,
@@ -45,8 +46,29 @@ def list_tenants(output: Output) -> None:
         found = list(client.tenants())
     output.value({"tenants": [each.model_dump(mode="json") for each in found]})
     for each in found:
-        state = f"  suspended: {each.suspended.reason}" if each.suspended else ""
-        output.say(isolated(f"{each.name}  {each.title}{state}"))
+        output.say(isolated(f"{each.name}  {each.title}  {_state(each)}"))
+
+
+@command
+def show(output: Output, name: Name) -> None:
+    """Show a tenant: whether it is active, suspended or deleted, and where it came from."""
+    with connect() as client:
+        found = client.tenant(name)
+    output.value(found)
+    facts = [("tenant", found.name), ("title", found.title), ("state", _state(found))]
+    if (came := found.imported) is not None:
+        facts.append(("came from", f"{came.origin} with {came.size} events"))
+    if (gone := found.deleted) is not None:
+        facts.append(("last checkpoint", f"{gone.origin} {gone.size} {gone.root}"))
+        since = gone.purged_at.isoformat() if gone.purged_at else "something is left"
+        facts.append(("nothing left since", since))
+    output.facts(facts)
+
+
+def _state(tenant: Tenant) -> str:
+    if tenant.deleted is not None:
+        return "deleted" if tenant.deleted.purged_at else "being deleted"
+    return f"suspended: {tenant.suspended.reason}" if tenant.suspended else "active"
 
 
 @command

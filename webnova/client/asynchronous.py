@@ -227,17 +227,6 @@ class AsyncClient(AsyncMeteringCalls, AsyncTenancyCalls):
         """
         return self._stream(streaming.audit_export())
 
-    async def create_tenant(
-        self, name: str, title: str, *, idempotency_key: str | None = None
-    ) -> models.TenantCreated:
-        return await self._do(operations.create_tenant(name, title, idempotency_key))
-
-    async def tenant(self, name: str) -> models.Tenant:
-        return await self._do(operations.tenant(name))
-
-    def tenants(self) -> AsyncIterator[models.Tenant]:
-        return self._pages(operations.tenants)
-
     async def issue_token(
         self,
         label: str,

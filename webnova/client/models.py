@@ -278,48 +278,6 @@ class Validation(Answer):
     blueprint: dict[str, Any]
 
 
-class Rest(Answer):
-    """Since when a tenant is suspended, and why."""
-
-    since: datetime
-    reason: str
-
-
-class Imported(Answer):
-    """Where a tenant came from: the log's name, size and root there, and the file's SHA-256."""
-
-    origin: str
-    size: int
-    root: str
-    sha256: str
-
-
-class Remains(Answer):
-    """The last checkpoint of a deleted tenant; `purged_at` is None until nothing else is left."""
-
-    at: datetime
-    origin: str
-    size: int
-    root: str
-    purged_at: datetime | None = None
-
-
-class Tenant(Answer):
-    """`suspended` is None while the tenant is active, `imported` unless it came from elsewhere."""
-
-    name: str
-    title: str
-    suspended: Rest | None = None
-    imported: Imported | None = None
-    deleted: Remains | None = None
-
-
-class TenantCreated(Tenant):
-    """`token` is the tenant's first API token, shown once: None when the call was repeated."""
-
-    token: str | None = None
-
-
 class Token(Answer):
     """`subject` is whose personal data the label is."""
 

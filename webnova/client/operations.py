@@ -266,20 +266,6 @@ def prove_consistency(old: int, new: int | None) -> Operation[models.Consistency
     return _get(models.ConsistencyProof, "audit", "proof", "consistency", **params)
 
 
-def create_tenant(name: str, title: str, key: str | None = None) -> Operation[models.TenantCreated]:
-    body = {"name": name, "title": title}
-    read = reading(models.TenantCreated)
-    return Operation("POST", path("tenants"), read, json=body, key=key)
-
-
-def tenant(name: str) -> Operation[models.Tenant]:
-    return _get(models.Tenant, "tenants", name)
-
-
-def tenants(after: str | None, limit: int) -> Operation[models.Page[models.Tenant]]:
-    return _get(models.Page[models.Tenant], "tenants", after=after, limit=limit)
-
-
 def issue_token(
     label: str,
     permissions: list[str],

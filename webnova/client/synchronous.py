@@ -224,17 +224,6 @@ class Client(MeteringCalls, TenancyCalls):
         """
         return self._stream(streaming.audit_export())
 
-    def create_tenant(
-        self, name: str, title: str, *, idempotency_key: str | None = None
-    ) -> models.TenantCreated:
-        return self._do(operations.create_tenant(name, title, idempotency_key))
-
-    def tenant(self, name: str) -> models.Tenant:
-        return self._do(operations.tenant(name))
-
-    def tenants(self) -> Iterator[models.Tenant]:
-        return self._pages(operations.tenants)
-
     def issue_token(
         self,
         label: str,

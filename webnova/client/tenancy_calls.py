@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,13 +23,31 @@ class TenancyCalls(ABC):
     @abstractmethod
     def _stream(self, stream: Stream[T]) -> Iterator[T]: ...
 
+    @abstractmethod
+    def _pages(
+        self,
+        page: Callable[[str | None, int], Operation[models.Page[T]]],
+        after: str | None = None,
+    ) -> Iterator[T]: ...
+
+    def create_tenant(
+        self, name: str, title: str, *, idempotency_key: str | None = None
+    ) -> tenancy.TenantCreated:
+        return self._do(tenancy.create_tenant(name, title, idempotency_key))
+
+    def tenant(self, name: str) -> tenancy.Tenant:
+        return self._do(tenancy.tenant(name))
+
+    def tenants(self) -> Iterator[tenancy.Tenant]:
+        return self._pages(tenancy.tenants)
+
     def suspend_tenant(
         self, name: str, reason: str, *, idempotency_key: str | None = None
-    ) -> models.Tenant:
+    ) -> tenancy.Tenant:
         """Refuse the tenant's tokens and let its work rest; nothing of it is lost."""
         return self._do(tenancy.suspend_tenant(name, reason, idempotency_key))
 
-    def resume_tenant(self, name: str, *, idempotency_key: str | None = None) -> models.Tenant:
+    def resume_tenant(self, name: str, *, idempotency_key: str | None = None) -> tenancy.Tenant:
         return self._do(tenancy.resume_tenant(name, idempotency_key))
 
     def export_tenant(self, name: str, recipient: str | None = None) -> Iterator[bytes]:
@@ -40,13 +58,13 @@ class TenancyCalls(ABC):
         """
         return self._stream(streaming.tenant_export(name, recipient))
 
-    def delete_tenant(self, name: str, *, idempotency_key: str | None = None) -> models.Tenant:
+    def delete_tenant(self, name: str, *, idempotency_key: str | None = None) -> tenancy.Tenant:
         """Delete a suspended tenant for ever; ask `tenant` until `deleted.purged_at` is set."""
         return self._do(tenancy.delete_tenant(name, idempotency_key))
 
     def import_tenant(
         self, file: Path, vkeys: Sequence[str] = (), *, idempotency_key: str | None = None
-    ) -> models.Tenant:
+    ) -> tenancy.Tenant:
         """Take a tenant over from a file of another installation, all of it or nothing.
 
         `vkeys` are keys of its log from a source that you trust.
@@ -78,15 +96,33 @@ class AsyncTenancyCalls(ABC):
     @abstractmethod
     def _stream(self, stream: Stream[T]) -> AsyncIterator[T]: ...
 
+    @abstractmethod
+    def _pages(
+        self,
+        page: Callable[[str | None, int], Operation[models.Page[T]]],
+        after: str | None = None,
+    ) -> AsyncIterator[T]: ...
+
+    async def create_tenant(
+        self, name: str, title: str, *, idempotency_key: str | None = None
+    ) -> tenancy.TenantCreated:
+        return await self._do(tenancy.create_tenant(name, title, idempotency_key))
+
+    async def tenant(self, name: str) -> tenancy.Tenant:
+        return await self._do(tenancy.tenant(name))
+
+    def tenants(self) -> AsyncIterator[tenancy.Tenant]:
+        return self._pages(tenancy.tenants)
+
     async def suspend_tenant(
         self, name: str, reason: str, *, idempotency_key: str | None = None
-    ) -> models.Tenant:
+    ) -> tenancy.Tenant:
         """Refuse the tenant's tokens and let its work rest; nothing of it is lost."""
         return await self._do(tenancy.suspend_tenant(name, reason, idempotency_key))
 
     async def resume_tenant(
         self, name: str, *, idempotency_key: str | None = None
-    ) -> models.Tenant:
+    ) -> tenancy.Tenant:
         return await self._do(tenancy.resume_tenant(name, idempotency_key))
 
     def export_tenant(self, name: str, recipient: str | None = None) -> AsyncIterator[bytes]:
@@ -99,13 +135,13 @@ class AsyncTenancyCalls(ABC):
 
     async def delete_tenant(
         self, name: str, *, idempotency_key: str | None = None
-    ) -> models.Tenant:
+    ) -> tenancy.Tenant:
         """Delete a suspended tenant for ever; ask `tenant` until `deleted.purged_at` is set."""
         return await self._do(tenancy.delete_tenant(name, idempotency_key))
 
     async def import_tenant(
         self, file: Path, vkeys: Sequence[str] = (), *, idempotency_key: str | None = None
-    ) -> models.Tenant:
+    ) -> tenancy.Tenant:
         """Take a tenant over from a file of another installation, all of it or nothing.
 
         `vkeys` are keys of its log from a source that you trust.
