@@ -32,6 +32,8 @@ from storage.portability import CONTENTS, DERIVED, EXPORTED, PLAIN, columns, str
 from storage.transactions import EVENT_COLUMNS, KEEP, recorded
 
 PAGE = 500
+NO_HISTORY = (ValueError, AssertionError, LookupError, TypeError, AttributeError)
+"""What folding raises for events that could not have happened in this order and form."""
 
 ADD_EVENTS = text(
     "INSERT INTO events (tenant_id, kind, id, version, event_id, type, schema_version, data,"
@@ -263,11 +265,18 @@ class _Writer:
             await self._add_documents(kinds, made)
 
     def _folded(self, history: list[Recorded]) -> Versioned[Any]:
-        document: type[Document] | None = self._catalogue.documents.get(history[0].kind)
-        found = None if document is None else self._catalogue.refold(document, history)
+        kind = history[0].kind
+        document: type[Document] | None = self._catalogue.documents.get(kind)
+        try:
+            found = None if document is None else self._catalogue.refold(document, history)
+        except NO_HISTORY as error:
+            raise InvalidInput(
+                f"The events of the {kind} {history[0].id!r} are no history of one.",
+                mend="Report this together with the file; nothing of it was imported.",
+            ) from error
         if found is None:
             raise InvalidInput(
-                f"This installation knows no document of the kind {history[0].kind!r}.",
+                f"This installation knows no document of the kind {kind!r}.",
                 mend="Bring both installations to the same version and export again.",
             )
         return found

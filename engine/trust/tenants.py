@@ -311,8 +311,9 @@ def require_deletable(tenant: Tenant | TenantView, at: datetime) -> None:
 async def import_tenant(command: ImportTenant, tx: Transaction, call: Call) -> TenantView:
     _only_root(tx.tenant)
     found = await tx.find(Tenant, command.name)
-    if found is not None and found.document.imported == command.source:
-        return _view(found.document)
+    here = found.document if found is not None and found.document.deleted is None else None
+    if here is not None and here.imported == command.source:
+        return _view(here)
     if found is not None or command.name == ROOT_TENANT:
         raise Conflict(
             f"There is a tenant {command.name!r} already.",

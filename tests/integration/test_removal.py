@@ -114,6 +114,7 @@ async def test_everything_goes_but_the_proof_and_the_name(
     with pytest.raises(Unauthenticated):
         await installation.authenticate(token)
     assert (await delete_again(installation, tenant)).deleted.size == mark.size
+    assert await purge.pending() == []
     for command in (CreateTenant(name=tenant, title="T"), ResumeTenant(name=tenant)):
         with pytest.raises(Conflict):
             await execute(installation, ROOT_TENANT, command)

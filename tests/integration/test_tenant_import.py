@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import rfc8785
 
 from engine.conductor.platforms import Platform
 from engine.conductor.requests import CreatePlatform
 from engine.conductor.runs import Run
 from engine.kernel.contracts import Call
 from engine.kernel.dispatch import ROOT_TENANT
-from engine.kernel.errors import Conflict, InvalidInput, WebNovaError
+from engine.kernel.errors import Conflict, InvalidInput, UnknownEvent, WebNovaError
 from engine.ledger.metering.statements import GetStatement
 from engine.ledger.portability.archive import (
     End,
@@ -28,9 +30,17 @@ from engine.ledger.portability.archive import (
     statement,
 )
 from engine.ledger.transparency.export import Trust
-from engine.ledger.transparency.merkle import verify_consistency
-from engine.ledger.transparency.notes import Checkpoint, opened
-from engine.trust.tenants import CreateTenant, Imported, ImportTenant, TenantView
+from engine.ledger.transparency.merkle import Frontier, hash_leaf, verify_consistency
+from engine.ledger.transparency.notes import Checkpoint, Signer, encoded, opened, seed_of, signed
+from engine.trust import tenants
+from engine.trust.tenants import (
+    CreateTenant,
+    DeleteTenant,
+    Imported,
+    ImportTenant,
+    SuspendTenant,
+    TenantView,
+)
 from serve_apps.api import create_api
 from storage.database import Database
 from storage.portability import CONTENTS, DERIVED, EXPORTED
@@ -254,6 +264,71 @@ async def test_what_contradicts_itself_leaves_nothing_behind(
     await imported(elsewhere, lines, tmp_path / "file")
 
 
+def relogged(
+    installation: Installation, tenant: str, lines: list[bytes], name: str, value: Any
+) -> list[bytes]:
+    """A file whose first event was changed before it was logged and signed."""
+    frontier, changed = Frontier(), list(lines)
+    for number, raw in enumerate(lines):
+        if raw.startswith(b'{"event"'):
+            entry = json.loads(raw)
+            event = json.loads(entry["event"])
+            if not frontier.size:
+                event[name] = value
+            entry["event"] = rfc8785.dumps(event).decode()
+            leaf = hash_leaf(entry["event"].encode())
+            frontier.append(leaf)
+            changed[number] = line({**entry, "leaf": encoded(leaf)})
+    header = json.loads(lines[1])
+    origin = installation.notary().origin(tenant)
+    assert installation.home is not None
+    signer = Signer(origin, seed_of(installation.home.signing_keys()[0]))
+    mark = Checkpoint(origin, frontier.size, frontier.root())
+    changed[1] = line({**header, "checkpoint": signed(mark.text(), [signer])})
+    return signed_again(installation, tenant, changed)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("version", 2**40),
+        ("version", "one"),
+        ("event_id", "none"),
+        ("schema_version", 99),
+        ("data", {"nothing": "of it"}),
+        ("type", "nobody.knows"),
+        ("at", "2026-01-01"),
+        ("at", 7),
+        ("exact", ["/data/9"]),
+        ("exact", "all"),
+        ("more", "than there is"),
+    ],
+)
+async def test_events_that_were_signed_and_are_none_are_refused(
+    installation: Installation,
+    elsewhere: Installation,
+    other_database: TestDatabase,
+    tenant: str,
+    tmp_path: Path,
+    name: str,
+    value: Any,
+) -> None:
+    await execute(installation, ROOT_TENANT, CreateTenant(name=tenant, title="T"))
+    await issued(installation, tenant)
+    forged = relogged(installation, tenant, await exported(installation, tenant), name, value)
+    verified(forged, installation, tenant)
+    with pytest.raises(WebNovaError) as refused:
+        await imported(elsewhere, forged, tmp_path / "file")
+    assert isinstance(refused.value, InvalidInput | UnknownEvent)
+    assert await rows_of(other_database, tenant) == 0
+
+
+async def test_a_checkpoint_is_never_attested(installation: Installation, tenant: str) -> None:
+    text = Checkpoint(f"x/{tenant}", 1, bytes(32)).text()
+    with pytest.raises(ValueError, match="drawn"):
+        installation.notary().attest(tenant, text)
+
+
 async def test_a_tenant_is_imported_once_and_never_over_another(
     installation: Installation, elsewhere: Installation, tenant: str, tmp_path: Path
 ) -> None:
@@ -271,6 +346,24 @@ async def test_a_tenant_is_imported_once_and_never_over_another(
     await execute(installation, tenant, CreatePlatform(name="later", description="d"))
     with pytest.raises(Conflict):
         await imported(elsewhere, await exported(installation, tenant), tmp_path / "file")
+
+
+async def test_a_deleted_tenant_does_not_come_back(
+    installation: Installation,
+    elsewhere: Installation,
+    tenant: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tenants, "QUIET", timedelta())
+    await furnish(installation, tenant)
+    lines = await exported(installation, tenant)
+    await imported(elsewhere, lines, tmp_path / "file")
+    await execute(elsewhere, ROOT_TENANT, SuspendTenant(name=tenant, reason="ended"))
+    gone = DeleteTenant(name=tenant, origin="x", size=0, root="x")
+    await execute(elsewhere, ROOT_TENANT, gone)
+    with pytest.raises(Conflict):
+        await imported(elsewhere, lines, tmp_path / "file")
 
 
 async def check_log_after(elsewhere: Installation, tenant: str, lines: list[bytes]) -> None:
