@@ -65,6 +65,10 @@ class HostActor:
     async def retire(self, tenant: str, name: str, keep: int) -> None:
         await self._background.run(self._host.retire(tenant, name, keep))
 
+    async def forget(self, tenant: str) -> None:
+        """Remove what a deleted tenant has on this node."""
+        await self._background.run(self._host.forget(tenant))
+
     async def logs(self, tenant: str, name: str, offset: int) -> tuple[list[str], int]:
         return self._host.logs(tenant, name, offset)
 

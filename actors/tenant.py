@@ -26,6 +26,7 @@ from engine.kernel.errors import LeaseLost, Unavailable
 from engine.ledger.documents import Refolding
 from engine.ledger.metering.upkeep import Bookkeeping
 from engine.ledger.subscriptions.projections import Driver
+from engine.ledger.tenancy.removal import Removal
 from engine.ledger.transparency.upkeep import Upkeep
 from engine.ledger.webhooks.sending import Postman
 from engine.ledger.work import Lease
@@ -34,6 +35,7 @@ from webnova.compose import (
     delivery_backlog,
     log_backlog,
     metering_backlog,
+    purge,
     slots,
     stale_documents,
     webhook_sender,
@@ -103,13 +105,20 @@ class TenantActor:
             _refolding_failed,
         )
         self._background.start(forever(self._name, self._turn, pause=PAUSE_S, wake=self._wake))
-        for what, (keep, pause) in {
+        upkeep = {
             "log": (self._keep_logs, UPKEEP_PAUSE_S),
             "books": (self._keep_books, UPKEEP_PAUSE_S),
             "webhooks": (self._send_webhooks, PAUSE_S),
             "documents": (self._refold, UPKEEP_PAUSE_S),
             "readers": (self._watch_readers, UPKEEP_PAUSE_S),
-        }.items():
+        }
+        try:
+            self._removal = Removal(purge(self._name), _forget, _removal_failed)
+            upkeep["removal"] = (self._remove, UPKEEP_PAUSE_S)
+        except Unavailable as error:
+            # Nothing is deleted without the role that may; everything else goes on.
+            log.warning("deleted tenants are not removed from here", detail=error.detail)
+        for what, (keep, pause) in upkeep.items():
             name, never = f"{self._name}:{what}", asyncio.Event()
             self._background.start(forever(name, keep, pause=pause, wake=never))
 
@@ -161,6 +170,10 @@ class TenantActor:
                 seconds=round(stall.seconds, 1),
                 mend=f"SELECT pg_terminate_backend({stall.pid})",
             )
+
+    async def _remove(self) -> None:
+        """Take away what is left of the shard's deleted tenants."""
+        await self._removal.turn(self._shard)
 
     async def _place_instances(self) -> None:
         for lease in await self._claim(Instance.kind, limit=100, per_tenant=10_000):
@@ -259,6 +272,14 @@ async def _call_or_bury(actor: Any, reference: Any) -> Any:
     except Unavailable:
         ray.kill(actor)
         raise
+
+
+async def _forget(tenant: str) -> None:
+    await call(find(HOST).forget.remote(tenant))
+
+
+def _removal_failed(tenant: str, error: Exception) -> None:
+    log.error("tenant not removed", tenant=tenant, error=type(error).__name__, detail=str(error))
 
 
 def _log_failed(tenant: str, error: Exception) -> None:

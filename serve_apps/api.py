@@ -29,6 +29,7 @@ from serve_apps.routes import (
     prices,
     runs,
     statements,
+    subjects,
     subscriptions,
     tenants,
     tokens,
@@ -42,7 +43,9 @@ from webnova.compose import Installation
 DISTRIBUTION = "infera-webnova"
 METERING = (usage, prices, budgets, statements)
 BUS = (events, subscriptions, webhooks)
-ROUTES = (platforms, runs, blueprints, *BUS, documents, audit, tenants, tokens, *METERING, health)
+PROOF = (documents, audit)
+ACCESS = (tenants, tokens, subjects)
+ROUTES = (platforms, runs, blueprints, *BUS, *PROOF, *ACCESS, *METERING, health)
 """Searched in this order: what is asked for most comes first."""
 
 

@@ -46,7 +46,8 @@ class Session:
         """Check that the other tenant exists and that the caller may act there."""
         require(caller, "tenant.administer", self.tenant)
         async with self._installation.transactions.reading(ROOT_TENANT) as reader:
-            if await reader.find(Tenant, self.tenant) is None:
+            found = await reader.find(Tenant, self.tenant)
+            if found is None or found.document.deleted is not None:
                 raise NotFound("There is no such tenant.")
 
     async def prove_again(self) -> None:
@@ -60,7 +61,7 @@ class Session:
     async def ask(self, answer: type[V], query: Query) -> V:
         """The answer to a query in the session's tenant.
 
-        At home, proving the token and answering share one transaction.
+        At home, proving the token and answering share one statement where that is possible.
         """
         if self._caller is None and self.tenant == self._home:
             self._caller, view = await self._installation.ask_as(self._token, query)

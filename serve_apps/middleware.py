@@ -20,6 +20,8 @@ MAX_BODY = 2_000_000
 """Largest body that the API takes, in bytes. Previews have no limit: nothing is kept of them."""
 
 PREVIEWS = "/p/"
+UNBOUNDED = frozenset({"/api/v1/tenants/import"})
+"""Where files of any size are taken, piece by piece, and only from those who may send them."""
 
 _TRACEPARENT = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 # With these a client could override the server's own deadlines.
@@ -59,7 +61,8 @@ class _Exchange:
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._room = None if scope["path"].startswith(PREVIEWS) else max_body
+        free = scope["path"].startswith(PREVIEWS) or scope["path"] in UNBOUNDED
+        self._room = None if free else max_body
         self._status = 0
 
     async def run(self, app: ASGIApp, trace_id: str) -> None:

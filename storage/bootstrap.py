@@ -1,9 +1,9 @@
 """Roles, database and extensions, made once by an administrator before the migrations run.
 
-Three roles share the work. The owner owns the schema and runs migrations. The application and
-the worker log in for daily work; they own nothing, are no superusers and can't bypass row-level
-security. Everything here is idempotent and works as well for an administrator who is no superuser
-but may create roles (managed Postgres 16 and later).
+Four roles share the work. The owner owns the schema and runs migrations. The application and
+the worker log in for daily work, and the eraser removes deleted tenants; they own nothing, are no
+superusers and can't bypass row-level security. Everything here is idempotent and works as well for
+an administrator who is no superuser but may create roles (managed Postgres 16 and later).
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from engine.kernel.secret import Secret
 OWNER = "webnova_owner"
 APP = "webnova_app"
 WORKER = "webnova_worker"
-ROLES = (OWNER, APP, WORKER)
+ERASER = "webnova_eraser"
+ROLES = (OWNER, APP, WORKER, ERASER)
 DATABASE = "webnova"
 EXTENSIONS = ("vector", "pg_trgm")
 TRANSACTION_TIMEOUT_SINCE = 170_000
@@ -37,11 +38,12 @@ _NEUTRAL = ("", "postgres", "template1", "defaultdb")
 
 @dataclass(frozen=True)
 class DatabaseUrls:
-    """`postgresql://…` of one database for its three roles."""
+    """`postgresql://…` of one database for its roles."""
 
     owner: Secret
     app: Secret
     worker: Secret
+    eraser: Secret
 
 
 def database_url(admin_url: str, *, user: str, password: str, database: str) -> Secret:
@@ -81,19 +83,19 @@ def target_database(admin_url: str, database: str | None = None) -> str:
 def urls_for(
     admin_url: str, passwords: Mapping[str, Secret], *, database: str | None = None
 ) -> DatabaseUrls:
-    """The URLs of the three roles; nothing is connected or checked."""
+    """The URLs of the roles; nothing is connected or checked."""
     target = target_database(admin_url, database)
     urls = {
         role: database_url(admin_url, user=role, password=passwords[role].reveal(), database=target)
         for role in ROLES
     }
-    return DatabaseUrls(owner=urls[OWNER], app=urls[APP], worker=urls[WORKER])
+    return DatabaseUrls(owner=urls[OWNER], app=urls[APP], worker=urls[WORKER], eraser=urls[ERASER])
 
 
 async def bootstrap_database(
     admin_url: str, passwords: Mapping[str, Secret], *, database: str | None = None
 ) -> DatabaseUrls:
-    """Make or complete roles, database, extensions and grants; returns the three URLs.
+    """Make or complete roles, database, extensions and grants; returns the URLs.
 
     `passwords` holds one ASCII password for each name in `ROLES`. `database` defaults to the one
     that `admin_url` names, or `webnova` when it names only the server's default database.
@@ -172,7 +174,7 @@ async def _bound_transactions(connection: asyncpg.Connection, version: int) -> N
     }
     if version >= TRANSACTION_TIMEOUT_SINCE:
         bounds["transaction_timeout"] = "120s"
-    for role in (APP, WORKER):
+    for role in (APP, WORKER, ERASER):
         for name, longest in bounds.items():
             await connection.execute(f"ALTER ROLE {role} SET {name} = '{longest}'")
 
@@ -200,7 +202,7 @@ async def _ensure_database(connection: asyncpg.Connection, database: str) -> Non
     await connection.execute(
         f'GRANT CONNECT, CREATE, TEMPORARY ON DATABASE "{database}" TO {OWNER}'
     )
-    await connection.execute(f'GRANT CONNECT ON DATABASE "{database}" TO {APP}, {WORKER}')
+    await connection.execute(f'GRANT CONNECT ON DATABASE "{database}" TO {APP}, {WORKER}, {ERASER}')
 
 
 async def _prepare_database(admin_url: str, database: str) -> None:
@@ -218,7 +220,7 @@ async def _prepare_database(admin_url: str, database: str) -> None:
                 ) from error
         await connection.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
         await connection.execute(f"GRANT CREATE, USAGE ON SCHEMA public TO {OWNER}")
-        await connection.execute(f"GRANT USAGE ON SCHEMA public TO {APP}, {WORKER}")
+        await connection.execute(f"GRANT USAGE ON SCHEMA public TO {APP}, {WORKER}, {ERASER}")
     finally:
         await connection.close()
 

@@ -14,6 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from storage.connections import direct_address, session, unavailable
 
+PATIENCE_MIN = 10
+SNAPSHOT = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+PATIENCE = text(f"SET LOCAL idle_in_transaction_session_timeout = '{PATIENCE_MIN}min'")
+# Of servers that know the bound.
+UNBOUNDED = text(
+    "SELECT set_config(name, '0', true) FROM pg_settings WHERE name = 'transaction_timeout'"
+)
 SET_TENANT = text("SELECT set_config('webnova.tenant', :tenant, true)")
 
 
@@ -54,14 +61,21 @@ class Database:
         )
 
     @asynccontextmanager
-    async def transaction(self, tenant: str | None = None) -> AsyncIterator[AsyncConnection]:
+    async def transaction(
+        self, tenant: str | None = None, *, snapshot: bool = False
+    ) -> AsyncIterator[AsyncConnection]:
         """One transaction, in the scope of the tenant if one is given.
 
         Without a tenant, row-level security shows no row of any tenant to the application role.
-        A database that can't be reached is `Unavailable`.
+        With `snapshot` it sees one instant, only reads, and may wait for its reader for
+        `PATIENCE_MIN` minutes. A database that can't be reached is `Unavailable`.
         """
         try:
             async with self.engine.begin() as connection:
+                if snapshot:
+                    await connection.execute(SNAPSHOT)
+                    await connection.execute(PATIENCE)
+                    await connection.execute(UNBOUNDED)
                 if tenant is not None:
                     await connection.execute(SET_TENANT, {"tenant": tenant})
                 yield connection

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from engine.kernel.contracts import Document, Recorded, Versioned
 from engine.kernel.selections import Selection
+from engine.ledger.tenancy.suspension import Suspension, Suspensions
 from storage.connections import LOST, Connections, unavailable
 
 D = TypeVar("D", bound=Document)
@@ -20,16 +21,24 @@ Key = tuple[str, str]
 
 # The tenant must be set before row-level security looks at it. Each part depends on the one before
 # (LATERAL, and OFFSET 0 keeps the planner from merging them), so no other order is possible; if
-# one were, there would be no tenant yet and no row to see.
+# one were, there would be no tenant yet and no row to see. Whether the tenant is suspended comes
+# with it, as a row that has an instant and no kind.
 GLANCE = """
-SELECT d.kind, d.id, d.version, d.data, d.fold
-FROM (SELECT set_config('webnova.tenant', $1, true) AS tenant OFFSET 0) s
+WITH scope AS MATERIALIZED (SELECT set_config('webnova.tenant', $1, true) AS tenant)
+SELECT d.kind, d.id, d.version, d.data, d.fold, NULL::timestamptz AS since
+FROM scope s
 CROSS JOIN unnest($2::text[], $3::text[]) AS wanted (kind, id)
 CROSS JOIN LATERAL (
     SELECT kind, id, version, data::text AS data, fold FROM webnova.documents
     WHERE tenant_id = s.tenant AND kind = wanted.kind AND id = wanted.id AND data IS NOT NULL
     OFFSET 0
 ) d
+UNION ALL
+SELECT NULL, NULL, NULL, r.reason, NULL, r.since
+FROM scope s
+CROSS JOIN LATERAL (
+    SELECT reason, since FROM webnova.suspensions WHERE tenant_id = s.tenant OFFSET 0
+) r
 """
 
 
@@ -37,13 +46,34 @@ class NotPrefetched(Exception):
     """A handler looked for something that was not read ahead; ask in a transaction instead."""
 
 
+class Known:
+    """`engine.ledger.tenancy.suspension.Suspensions` as read ahead; it changes nothing."""
+
+    def __init__(self, suspension: Suspension | None) -> None:
+        self._suspension = suspension
+
+    async def current(self) -> Suspension | None:
+        return self._suspension
+
+    async def begin(self, tenant: str, suspension: Suspension) -> None:
+        raise NotPrefetched
+
+    async def end(self, tenant: str) -> None:
+        raise NotPrefetched
+
+
 class PrefetchedReader:
     """`engine.kernel.dispatch.Reader` over documents of one snapshot, read ahead."""
 
     def __init__(
-        self, tenant: str, wanted: Sequence[Key], found: Mapping[Key, tuple[int, str, int]]
+        self,
+        tenant: str,
+        wanted: Sequence[Key],
+        found: Mapping[Key, tuple[int, str, int]],
+        suspension: Suspension | None,
     ) -> None:
         self.tenant = tenant
+        self._suspension = suspension
         self._wanted = frozenset(wanted)
         self._found = found
 
@@ -88,7 +118,11 @@ class PrefetchedReader:
         raise NotPrefetched
 
     def part(self, contract: Callable[..., P]) -> P:
-        raise NotPrefetched
+        if contract is not Suspensions:
+            raise NotPrefetched
+        found: Any = Known(self._suspension)
+        part: P = found
+        return part
 
 
 class Glances:
@@ -110,10 +144,14 @@ class Glances:
                 rows = await self._fetch(tenant, wanted)
             except LOST as error:
                 raise unavailable() from error
-        found = {
-            (row["kind"], row["id"]): (row["version"], row["data"], row["fold"]) for row in rows
-        }
-        return PrefetchedReader(tenant, wanted, found)
+        found: dict[Key, tuple[int, str, int]] = {}
+        suspension = None
+        for row in rows:
+            if row["since"] is None:
+                found[row["kind"], row["id"]] = row["version"], row["data"], row["fold"]
+            else:
+                suspension = Suspension(row["since"], row["data"])
+        return PrefetchedReader(tenant, wanted, found, suspension)
 
     async def _fetch(self, tenant: str, wanted: Sequence[Key]) -> list[Any]:
         kinds = [kind for kind, _ in wanted]

@@ -72,7 +72,7 @@ BACKWARDS = (
 BY_EVENT_ID = f"SELECT {COLUMNS} FROM webnova.events WHERE tenant_id = $1 AND event_id = $2"
 SIBLINGS = (
     f"SELECT {COLUMNS} FROM webnova.events WHERE tenant_id = $1 AND xid = $2::text::xid8"
-    " AND event_id <> $3 ORDER BY position"
+    " AND event_id <> $3 AND metadata ->> 'causation' IS NOT DISTINCT FROM $4 ORDER BY position"
 )
 EFFECTS = (
     f"SELECT {COLUMNS} FROM webnova.events WHERE tenant_id = $1 AND cause = ANY($2)"
@@ -158,7 +158,9 @@ class PostgresEventStore:
                 cause = before.metadata.get("cause")
                 before = await _by_id(connection, tenant, cause) if cause else None
                 causes += [before] if before is not None else []
-            siblings = await connection.fetch(SIBLINGS, tenant, str(event.xid), UUID(event_id))
+            # An import is one transaction of what were many: the call tells them apart.
+            same = (str(event.xid), UUID(event_id), event.metadata.get("causation"))
+            siblings = await connection.fetch(SIBLINGS, tenant, *same)
             effects: list[Recorded] = []
             front = [event_id]
             for _ in range(depth):

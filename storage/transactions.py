@@ -22,6 +22,7 @@ from engine.kernel.contracts import (
     Recorded,
     Schedulable,
     Versioned,
+    canonical_json,
 )
 from engine.kernel.dispatch import Rebuilt
 from engine.kernel.errors import (
@@ -34,6 +35,7 @@ from engine.kernel.errors import (
 from engine.kernel.ids import uuid7
 from engine.kernel.selections import Selection
 from engine.ledger.streams import Origin, encoded
+from engine.ledger.tenancy.subjects import Subjects
 from storage.database import Database
 from storage.documents import KEEP as KEEP_FIELDS
 from storage.documents import fields_of
@@ -259,6 +261,7 @@ class PostgresTransaction(PostgresReader):
                 version=version,
             )
         state = current.document if current else None
+        events = [await self._sealed(document.kind, id, event) for event in events]
         for event in events:
             if type(event) not in document.events:
                 raise UnknownEvent(
@@ -289,6 +292,17 @@ class PostgresTransaction(PostgresReader):
         await self._index(id, state)
         await self._schedule(document, stored)
         return stored
+
+    async def _sealed(self, kind: str, id: str, event: Event) -> Event:
+        """The event with its personal fields sealed under their subjects' keys."""
+        sealed = {}
+        for name, named_by in event.personal.items():
+            value = getattr(event, name)
+            if isinstance(value, str):
+                place = canonical_json([kind, id, event.type, name])
+                subject = getattr(event, named_by)
+                sealed[name] = await self.part(Subjects).seal(subject, place, value)
+        return event.model_copy(update=sealed) if sealed else event
 
     def _append(
         self, kind: str, id: str, expected: int, events: Sequence[Event], state: Document

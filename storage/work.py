@@ -28,6 +28,7 @@ CLAIM = text(
         WHERE w.kind = :kind AND w.due_at <= now()
           AND (w.leased_until IS NULL OR w.leased_until <= now())
           AND mod(hashtext(w.tenant_id)::bigint + 2147483648, :shards) = :shard
+          AND NOT EXISTS (SELECT FROM suspensions s WHERE s.tenant_id = w.tenant_id)
     ), chosen AS (
         SELECT w.tenant_id, w.kind, w.id
         FROM work w JOIN ranked r USING (tenant_id, kind, id)
@@ -44,7 +45,12 @@ CLAIM = text(
     """
 )
 KEY = "tenant_id = :tenant AND kind = :kind AND id = :id AND fence = :fence"
-RENEW = text(f"UPDATE work SET leased_until = now() + make_interval(secs => :seconds) WHERE {KEY}")
+# Whoever drives work of a tenant that was suspended loses its lease at the next renewal and stops,
+# as for any lost lease; what it was about is due again once the tenant is resumed.
+RENEW = text(
+    f"UPDATE work SET leased_until = now() + make_interval(secs => :seconds) WHERE {KEY}"
+    " AND NOT EXISTS (SELECT FROM suspensions s WHERE s.tenant_id = :tenant)"
+)
 # An item that nobody owns but whose lease runs on is at rest until then.
 RELEASE = text(
     "UPDATE work SET leased_until = now() + make_interval(secs => :seconds), owner = NULL"
@@ -75,7 +81,7 @@ class PostgresWorkQueue:
         seconds: float,
         shard: tuple[int, int] = (0, 1),
     ) -> list[Lease]:
-        """Lease up to `limit` due items of one kind, fairly between tenants.
+        """Lease up to `limit` due items of one kind, fairly between tenants that are not suspended.
 
         `shard` is (index, count): only tenants whose hash falls to the index are looked at. At
         most `per_tenant` items of one tenant are under lease at once.

@@ -21,6 +21,7 @@ class TestDatabase:
     owner_url: str
     app_url: str
     worker_url: str
+    eraser_url: str
 
 
 @pytest.fixture(scope="session")
@@ -43,4 +44,5 @@ def postgres(postgres_server: EmbeddedPostgres) -> TestDatabase:
         owner_url=urls.owner.reveal(),
         app_url=urls.app.reveal(),
         worker_url=urls.worker.reveal(),
+        eraser_url=urls.eraser.reveal(),
     )

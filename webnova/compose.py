@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from engine.conductor.catalogue import CATALOGUE, all_handlers
@@ -16,14 +16,22 @@ from engine.conductor.runs import Run
 from engine.forge.versions import BlueprintRecord, GetBlueprint
 from engine.kernel.clock import system_clock
 from engine.kernel.contracts import Caller, Query, View
-from engine.kernel.dispatch import Dispatcher, Handlers, Reader, require
+from engine.kernel.dispatch import Dispatcher, Handlers, require, shown
 from engine.kernel.errors import Unavailable
+from engine.kernel.personal import Opener
 from engine.kernel.secret import Secret
 from engine.ledger.metering.store import Holds, Metering
 from engine.ledger.subscriptions.store import Checkpoints
+from engine.ledger.tenancy.archivist import Archivist
+from engine.ledger.tenancy.removal import Removals
+from engine.ledger.tenancy.restoring import Restorer
+from engine.ledger.tenancy.subjects import Subjects, Vault
+from engine.ledger.tenancy.suspension import Suspensions
 from engine.ledger.transparency.audit import Auditor
+from engine.ledger.transparency.notes import Checkpoint
 from engine.ledger.transparency.publication import Notary, open_publisher
 from engine.ledger.transparency.queries import Log
+from engine.ledger.transparency.upkeep import BATCH
 from engine.ledger.webhooks.addresses import AllowedNetworks
 from engine.ledger.webhooks.sending import HttpSender
 from engine.ledger.webhooks.store import Deliveries
@@ -36,8 +44,13 @@ from storage.documents import PostgresStaleDocuments
 from storage.feed import PostgresFeed
 from storage.glance import Glances, Key, NotPrefetched
 from storage.metering import PostgresMetering, PostgresMeteringBacklog
+from storage.portability import PostgresSnapshots
+from storage.removal import PostgresPurge, PostgresRemovals
+from storage.restoring import PostgresRestorer
 from storage.streams import PostgresEventStore
+from storage.subjects import PostgresSubjects
 from storage.subscriptions import PostgresCheckpoints, PostgresSlots
+from storage.suspension import PostgresSuspensions
 from storage.transactions import Parts, PostgresTransactions
 from storage.transparency import PostgresLog, PostgresLogBacklog, PostgresLogs
 from storage.webhooks import PostgresDeliveries, PostgresDeliveryBacklog
@@ -46,6 +59,7 @@ from webnova.stack.home import Home
 
 APP_URL = "WEBNOVA_DATABASE_URL_APP"
 WORKER_URL = "WEBNOVA_DATABASE_URL_WORKER"
+ERASER_URL = "WEBNOVA_DATABASE_URL_ERASER"
 HOME = "WEBNOVA_HOME"
 PUBLISHER = "WEBNOVA_CHECKPOINT_PUBLISHER"
 """Where checkpoints are published, as `kind:location`; the home's directory `audit` by default."""
@@ -70,6 +84,8 @@ PARTS: Parts = {
     Log: PostgresLog,
     Checkpoints: PostgresCheckpoints,
     Deliveries: PostgresDeliveries,
+    Suspensions: PostgresSuspensions,
+    Removals: PostgresRemovals,
 }
 """What stores the features that keep tables of their own, by their contracts."""
 
@@ -111,8 +127,22 @@ class Installation:
             raise _homeless()
         return _webhook_key(self.home)
 
+    def archivist(self) -> Archivist:
+        """Who exports whole tenants; raises as `notary`."""
+        snapshots = PostgresSnapshots(self.database, CATALOGUE)
+        vault = partial(_vault, self.home)
+        return Archivist(self.notary(), self.logs, snapshots, vault, system_clock)
+
+    async def last_checkpoint(self, tenant: str) -> Checkpoint:
+        """The published checkpoint of the tenant's log over every event that readers can see.
+        Raises as `notary`, and `LogContradiction` for a log that was altered."""
+        while await self.logs.sequence(tenant, BATCH) == BATCH:
+            continue
+        return Checkpoint.of(await self.notary().checkpoint(tenant))
+
     async def authenticate(self, token: str) -> Caller:
-        """The caller whom an API token proves; `Unauthenticated` otherwise."""
+        """The caller whom an API token proves; `Unauthenticated` otherwise, and `TenantSuspended`
+        while its tenant is at rest."""
         tenant, id, _ = parse(token)
         with suppress(NotPrefetched):
             seen = await self.glances.read(tenant, [(Token.kind, id)])
@@ -121,24 +151,22 @@ class Installation:
             return await authenticate(token, reader, system_clock())
 
     async def ask_as(self, token: str, query: Query) -> tuple[Caller, View]:
-        """Prove an API token and answer a query in its tenant, from one snapshot.
+        """Prove an API token and answer a query in its tenant.
 
+        What the handler will look for is read together with the token where that is known.
         Raises what `authenticate` and `Dispatcher.ask` raise.
         """
         tenant, id, _ = parse(token)
         named = PREFETCHED.get(type(query))
-        if named is not None:
-            wanted = [(Token.kind, id), *named(query)]
-            with suppress(NotPrefetched):
-                return await self._ask(token, query, await self.glances.read(tenant, wanted))
-        async with self.transactions.reading(tenant) as reader:
-            return await self._ask(token, query, reader)
-
-    async def _ask(self, token: str, query: Query, reader: Reader) -> tuple[Caller, View]:
+        wanted = [(Token.kind, id), *(named(query) if named is not None else ())]
+        reader = await self.glances.read(tenant, wanted)
         caller = await authenticate(token, reader, system_clock())
-        require(caller, type(query).permission, reader.tenant)
-        handler, _ = self.handlers.queries[type(query)]
-        return caller, await handler(query, reader)
+        if named is not None:
+            require(caller, type(query).permission, tenant)
+            handler, _ = self.handlers.queries[type(query)]
+            with suppress(NotPrefetched):
+                return caller, await shown(await handler(query, reader), reader)
+        return caller, await self.dispatcher.ask(query, caller, tenant)
 
     async def close(self) -> None:
         await self.glances.close()
@@ -155,10 +183,11 @@ def compose(
     environment's `WEBNOVA_HOME`.
     """
     root = os.environ.get(HOME)
+    home = home or (Home.at(root) if root else None)
     url = url or _required(APP_URL)
     database = Database(url, size=pool, name=name)
     connections = Connections(url, size=pool, name=name)
-    transactions = PostgresTransactions(database, CATALOGUE, PARTS)
+    transactions = PostgresTransactions(database, CATALOGUE, _parts(home))
     handlers = all_handlers()
     return Installation(
         database=database,
@@ -170,8 +199,27 @@ def compose(
         connections=connections,
         glances=Glances(url, name=name),
         logs=PostgresLogs(database),
-        home=home or (Home.at(root) if root else None),
+        home=home,
     )
+
+
+def _parts(home: Home | None) -> Parts:
+    """`PARTS` and those that need the home's key, which is read when it is first needed."""
+    vault = partial(_vault, home)
+    subjects = partial(PostgresSubjects, vault=vault)
+    restorer = partial(PostgresRestorer, catalogue=CATALOGUE, vault=vault)
+    return {**PARTS, Subjects: subjects, Opener: subjects, Restorer: restorer}
+
+
+@lru_cache(maxsize=8)
+def _vault(home: Home | None) -> Vault:
+    if home is None:
+        raise Unavailable(
+            f"The environment has no {HOME}, where the key of personal data is kept.",
+            mend="Start the installation with `webnova up`, which sets it for every process.",
+        )
+    home.create()
+    return Vault(home.secret("personal-data-key"))
 
 
 @lru_cache(maxsize=8)
@@ -194,6 +242,11 @@ def work_queue(name: str, *, pool: int = 2, url: str | None = None) -> PostgresW
 def log_backlog(name: str, *, pool: int = 1, url: str | None = None) -> PostgresLogBacklog:
     """Which logs are behind their events, as the worker role."""
     return PostgresLogBacklog(Database(url or _required(WORKER_URL), size=pool, name=name))
+
+
+def purge(name: str, *, pool: int = 1, url: str | None = None) -> PostgresPurge:
+    """What deletes the rows of deleted tenants, as the eraser role."""
+    return PostgresPurge(Database(url or _required(ERASER_URL), size=pool, name=name))
 
 
 def metering_backlog(

@@ -16,12 +16,13 @@ from engine.ledger.subscriptions.records import Subscription, Subscriptions
 from engine.ledger.transparency import queries as log_queries
 from engine.ledger.webhooks.endpoints import Webhook, Webhooks
 from engine.ledger.webhooks.sending import Outbox, QueueDeliveries
-from engine.trust import tenants, tokens
+from engine.trust import erasure, tenants, tokens
 
 CATALOGUE = Catalogue(
     [
         tenants.Tenant,
         tokens.Token,
+        erasure.Subject,
         versions.BlueprintRecord,
         Platform,
         Run,
@@ -46,6 +47,6 @@ def all_handlers() -> Handlers:
     for part in (Documents, Subscriptions, Webhooks, Outbox):
         handlers.include(part(CATALOGUE).handlers())
     handlers.include(PROJECTIONS.handlers())
-    for module in (tenants, tokens, versions, requests, driving, log_queries, *METERING):
+    for module in (tenants, tokens, erasure, versions, requests, driving, log_queries, *METERING):
         handlers.include(module.handlers)
     return handlers

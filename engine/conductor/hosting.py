@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import shutil
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,6 +112,15 @@ class PlatformHost:
             await asyncio.sleep(SWITCH_S)
         async with self._locks[tenant, name]:
             await asyncio.gather(*(self._stop(tenant, name, version) for version in others))
+
+    async def forget(self, tenant: str) -> None:
+        """Stop everything of the tenant and remove its files from this node, logs and all."""
+        for owner, name in list(self._running):
+            if owner == tenant:
+                await self.retire(tenant, name, keep=0)
+        directory = self._workspace / tenant
+        if directory.exists():
+            await asyncio.to_thread(shutil.rmtree, directory)
 
     async def close(self) -> None:
         if self._supervisor is not None:

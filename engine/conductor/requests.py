@@ -37,6 +37,7 @@ from engine.kernel.dispatch import Handlers, Reader, Transaction
 from engine.kernel.errors import Conflict, NotFound
 from engine.kernel.ids import new_id
 from engine.kernel.selections import OneOf, Selection
+from engine.ledger.tenancy.suspension import require_active
 
 handlers = Handlers()
 now: Callable[[], datetime] = system_clock
@@ -196,6 +197,8 @@ async def list_platforms(query: ListPlatforms, reader: Reader) -> PlatformList:
 
 @handlers.query(GetInstance, InstanceView)
 async def get_instance(query: GetInstance, reader: Reader) -> InstanceView:
+    # Those who use a platform have no token of its tenant: their way in is closed here.
+    await require_active(reader)
     found = await reader.find(Instance, query.platform)
     if found is None:
         raise NotFound(f"No release of a platform {query.platform!r} is in service.")

@@ -26,7 +26,13 @@ class Message(BaseModel):
 
 
 class View(Message):
-    """An answer, safe to show to a caller who holds the permission of its query."""
+    """An answer, safe to show to a caller who holds the permission of its query.
+
+    `personal` says that it may hold sealed personal data (`engine.kernel.personal`), which is
+    opened when the answer is given out.
+    """
+
+    personal: ClassVar[bool] = False
 
 
 Upcast = Callable[[dict[str, Any]], dict[str, Any]]
@@ -42,6 +48,9 @@ class Event(Message):
     """For each older schema version, how data of it becomes data of the next one."""
     private: ClassVar[frozenset[str]] = frozenset()
     """Fields that only the installation's own machinery may see; `field.key` is a key of one."""
+    personal: ClassVar[Mapping[str, str]] = {}
+    """For each field with personal data, the field that names whose data it is
+    (`engine.kernel.personal`)."""
 
 
 class Command(Message):
@@ -199,6 +208,8 @@ class Catalogue:
                     raise ValueError(f"two events are called {event.type!r}")
                 if set(event.upcasts) != set(range(1, event.schema_version)):
                     raise ValueError(f"{event.type!r} can't read all its older versions")
+                if not {*event.personal, *event.personal.values()} <= set(event.model_fields):
+                    raise ValueError(f"{event.type!r} calls fields personal that it has not")
         self._private = frozenset(each for event in self.events.values() for each in event.private)
 
     def decode(

@@ -19,6 +19,7 @@ from engine.kernel.contracts import (
     View,
 )
 from engine.kernel.errors import Forbidden, IdempotencyConflict, NotFound, VersionConflict
+from engine.kernel.personal import Opener, opened
 from engine.kernel.selections import Selection
 
 D = TypeVar("D", bound=Document)
@@ -214,18 +215,23 @@ class Dispatcher:
             if key is not None:
                 before = await transaction.recall(key, call.command.fingerprint())
                 if before is not None:
-                    return answer_type.model_validate(dict(before))
+                    return await shown(answer_type.model_validate(dict(before)), transaction)
             answer = await handler(call.command, transaction, call)
             if key is not None:
                 await transaction.remember(key, answer.model_dump(mode="json"))
-            return answer
+            return await shown(answer, transaction)
 
     async def ask(self, query: Query, caller: Caller, tenant: str) -> View:
         """Answer one query from one consistent snapshot of the tenant's data."""
         require(caller, type(query).permission, tenant)
         handler, _ = self._handlers.queries[type(query)]
         async with self._transactions.reading(tenant) as reader:
-            return await handler(query, reader)
+            return await shown(await handler(query, reader), reader)
+
+
+async def shown(view: View, reader: Reader) -> View:
+    """The answer as it is given out: personal data is sealed until here."""
+    return await opened(view, reader.part(Opener)) if type(view).personal else view
 
 
 def require(caller: Caller, permission: str, tenant: str) -> None:
@@ -264,4 +270,5 @@ __all__ = [
     "Transactions",
     "answer_as",
     "require",
+    "shown",
 ]

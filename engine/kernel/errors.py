@@ -84,6 +84,12 @@ class Forbidden(WebNovaError):
     code, status, title = "forbidden", 403, "Not allowed"
 
 
+class TenantSuspended(Forbidden):
+    """The caller's tenant is at rest. `since` says from when on."""
+
+    code, title = "tenant_suspended", "The tenant is suspended"
+
+
 class NotFound(WebNovaError):
     code, status, title = "not_found", 404, "Not found"
 
@@ -104,6 +110,12 @@ class IdempotencyConflict(Conflict):
     """The idempotency key was used before with another command."""
 
     code, title = "idempotency_conflict", "Idempotency key used for another command"
+
+
+class SubjectErased(Conflict):
+    """New personal data of somebody whose key was destroyed."""
+
+    code, title = "subject_erased", "The personal data was erased"
 
 
 class BudgetExceeded(Conflict):

@@ -151,14 +151,17 @@ def encoded(event: Event) -> str:
     """The event's data as the JSON text that is stored.
 
     Raises `TooLarge` past `MOST_BYTES`, and `InvalidInput` for a NUL character (Postgres can't hold
-    it) or half a surrogate pair (UTF-8 can't), for nesting past `MOST_NESTED` levels, and for
-    numbers that JSON has no exact form for.
+    it) or half a surrogate pair (UTF-8 can't), for nesting past `MOST_NESTED` levels, for numbers
+    that JSON has no exact form for, and for personal data that nobody has sealed.
     """
     try:
         data = event.model_dump(mode="json")
     except ValueError as error:
         # Pydantic's own bound on nesting, far beyond ours.
         raise _refused((event.type,), "it is nested too deep or can't be told in JSON") from error
+    for name in event.personal:
+        if isinstance(getattr(event, name), str):
+            raise _refused((event.type, name), "personal data must be sealed before it is stored")
     _check(data, (event.type,))
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     if len(text.encode()) > MOST_BYTES:

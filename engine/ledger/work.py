@@ -25,7 +25,8 @@ class WorkQueue(Protocol):
     """Due work of all tenants, as the executor sees it: keys and leases, no content."""
 
     async def renew(self, lease: Lease, *, seconds: float) -> bool:
-        """Extend the lease; False when it has passed to another or the work is done."""
+        """Extend the lease; False when it has passed to another, the work is done or its tenant is
+        suspended."""
         ...
 
     async def release(self, lease: Lease, *, rest: float = 0.0) -> None:

@@ -11,16 +11,28 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, StringConstraints
 
-from engine.kernel.contracts import Call, Caller, Command, Document, Event, Query, View
+from engine.kernel.contracts import (
+    Call,
+    Caller,
+    Command,
+    Document,
+    Event,
+    Query,
+    Upcast,
+    View,
+)
 from engine.kernel.dispatch import Handlers, Reader, Transaction
 from engine.kernel.errors import Forbidden, NotFound, Unauthenticated
 from engine.kernel.ids import uuid7
+from engine.kernel.personal import PersonalText, SubjectId
 from engine.kernel.secret import Secret
+from engine.ledger.tenancy.suspension import require_active
 
 TOKEN = re.compile(r"wn_([a-z][a-z0-9-]{0,39})_([0-9a-f]{32})_([A-Za-z0-9-]{43})")
 
@@ -28,6 +40,10 @@ PERMISSIONS: dict[str, str] = {
     "tenant.create": "Register tenants (root tenant only).",
     "tenant.read": "See the register of tenants (root tenant only).",
     "tenant.administer": "Act inside other tenants (root tenant only).",
+    "tenant.suspend": "Suspend and resume tenants (root tenant only).",
+    "tenant.delete": "Delete tenants for ever (root tenant only).",
+    "tenant.export": "Export whole tenants (root tenant only).",
+    "tenant.import": "Import whole tenants (root tenant only).",
     "token.issue": "Issue API tokens.",
     "token.read": "List API tokens, without their secrets.",
     "token.revoke": "Revoke API tokens.",
@@ -48,6 +64,8 @@ PERMISSIONS: dict[str, str] = {
     "webhook.send": "Send what is due (the executor only).",
     "document.rebuild": "Fold documents anew from their events.",
     "audit.read": "Read checkpoints, proofs and whole exports of the tenant's log.",
+    "subject.read": "See whether personal data of a subject is kept.",
+    "subject.erase": "Erase the personal data of a subject for ever.",
     "usage.read": "See usage, charges, statements and forecasts.",
     "usage.write": "Record usage.",
     "usage.rate": "Charge recorded usage at its prices.",
@@ -64,12 +82,21 @@ PERMISSIONS: dict[str, str] = {
 Label = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 
 
+def _with_subject(data: dict[str, Any]) -> dict[str, Any]:
+    """Before version 2 a token had no subject, and its label was kept in the clear."""
+    return {**data, "subject": f"token:{data['id']}"}
+
+
 class TokenIssued(Event):
     type = "token.issued"
     private = frozenset({"secret_sha256"})
+    schema_version = 2
+    upcasts: ClassVar[Mapping[int, Upcast]] = {1: _with_subject}
+    personal: ClassVar[Mapping[str, str]] = {"label": "subject"}
 
     id: str
-    label: str
+    subject: str
+    label: PersonalText
     secret_sha256: str
     permissions: list[str]
     expires_at: datetime | None = None
@@ -84,7 +111,9 @@ class Token(Document):
     events = (TokenIssued, TokenRevoked)
 
     id: str
-    label: str
+    # A document from before there were subjects is brought up to date when it is read.
+    subject: str = ""
+    label: PersonalText
     secret_sha256: str
     permissions: list[str]
     expires_at: datetime | None = None
@@ -99,14 +128,21 @@ class Token(Document):
 
 
 class TokenView(View):
+    """`subject` is whose personal data the label is."""
+
+    personal: ClassVar[bool] = True
+
     id: str
-    label: str
+    subject: str = ""
+    label: PersonalText
     permissions: list[str]
     expires_at: datetime | None = None
     revoked: bool = False
 
 
 class TokenList(View):
+    personal: ClassVar[bool] = True
+
     items: list[TokenView]
     next: str | None = None
 
@@ -114,6 +150,7 @@ class TokenList(View):
 class IssueToken(Command):
     """Issue a token whose secret only the caller knows. It can't exceed the caller's own rights.
 
+    `subject` is whose personal data the label is: the token's own, `token:<id>`, when left out.
     `id` and `secret_sha256` come from `draw()`; a repetition of the call draws others, so they
     are no part of the call's identity.
     """
@@ -124,6 +161,7 @@ class IssueToken(Command):
 
     id: str
     secret_sha256: str
+    subject: SubjectId | None = None
     label: Label
     permissions: list[str] = Field(min_length=1, max_length=50)
     expires_at: datetime | None = None
@@ -154,7 +192,8 @@ async def issue_token(command: IssueToken, tx: Transaction, call: Call) -> Token
             f"You can't give away permissions that you don't hold: {', '.join(excess)}.",
             mend="Leave them out.",
         )
-    issued = TokenIssued.model_validate(command.model_dump())
+    subject = command.subject or f"token:{command.id}"
+    issued = TokenIssued.model_validate({**command.model_dump(), "subject": subject})
     stored = await tx.append(Token, command.id, [issued], expected=0)
     return _view(stored.document)
 
@@ -181,7 +220,9 @@ async def list_tokens(query: ListTokens, reader: Reader) -> TokenList:
 
 
 def _view(token: Token) -> TokenView:
-    return TokenView.model_validate(token.model_dump(exclude={"secret_sha256"}))
+    subject = token.subject or f"token:{token.id}"
+    content = token.model_dump(exclude={"secret_sha256"})
+    return TokenView.model_validate({**content, "subject": subject})
 
 
 def draw(tenant: str) -> tuple[str, str, Secret]:
@@ -206,7 +247,8 @@ def parse(token: str) -> tuple[str, str, str]:
 async def authenticate(token: str, reader: Reader, now: datetime) -> Caller:
     """The caller whom the token proves; `Unauthenticated` for any reason it does not.
 
-    `reader` must be inside the tenant that the token names.
+    `reader` must be inside the tenant that the token names. Raises `TenantSuspended` for a good
+    token of a tenant at rest.
     """
     tenant, id, secret = parse(token)
     found = await reader.find(Token, id)
@@ -217,6 +259,7 @@ async def authenticate(token: str, reader: Reader, now: datetime) -> Caller:
     expired = kept.expires_at is not None and kept.expires_at <= now
     if not genuine or kept.revoked or expired:
         raise _refused()
+    await require_active(reader)
     return Caller(id=f"token:{id}", tenant=tenant, permissions=frozenset(kept.permissions))
 
 

@@ -10,6 +10,8 @@ from starlette.responses import Response
 
 from engine.kernel.contracts import Command, Query
 
+NDJSON = "application/x-ndjson"
+
 
 def answered(
     view: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None
@@ -24,6 +26,14 @@ def message(kind: type[Command] | type[Query]) -> dict[str, Any]:
         "x-webnova-permission": kind.permission,
         "x-webnova-writes": issubclass(kind, Command),
     }
+
+
+def text_answer(
+    media_type: str, description: str, headers: dict[str, Any] | None = None
+) -> dict[int | str, dict[str, Any]]:
+    """The `responses` entry of an answer that is no JSON document."""
+    content = {media_type: {"schema": {"type": "string"}}}
+    return {200: {"description": description, "content": content, "headers": headers or {}}}
 
 
 def location(text: str) -> dict[str, Any]:

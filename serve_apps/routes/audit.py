@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import Query, Request
@@ -21,12 +21,11 @@ from engine.ledger.transparency.queries import (
 from serve_apps.authentication import Reading
 from serve_apps.problems import documented
 from serve_apps.routes import new_router
-from serve_apps.routes.answers import answered, message
+from serve_apps.routes.answers import NDJSON, answered, message, text_answer
 from serve_apps.services import services_of
 
 router = new_router("audit", "/audit")
 READ = documented(401, 403, 404, 409, 422, 503)
-NDJSON = "application/x-ndjson"
 VKEY = "x-webnova-vkey"
 """The header with the verifier key of the log's current signer."""
 
@@ -43,17 +42,13 @@ Size = Annotated[
 ]
 
 
-def _text(
-    media_type: str, description: str, headers: dict[str, Any] | None = None
-) -> dict[int | str, dict[str, Any]]:
-    content = {media_type: {"schema": {"type": "string"}}}
-    return {200: {"description": description, "content": content, "headers": headers or {}}}
-
-
 @router.get(
     "/checkpoint",
     response_class=Response,
-    responses={**_text("text/plain", "A C2SP signed note holding a checkpoint.", SHOWN), **READ},
+    responses={
+        **text_answer("text/plain", "A C2SP signed note holding a checkpoint.", SHOWN),
+        **READ,
+    },
     openapi_extra=message(GetLogHead),
 )
 async def get_checkpoint(session: Reading, request: Request) -> Response:
@@ -107,7 +102,7 @@ async def prove_consistency(
 @router.get(
     "/export",
     response_class=Response,
-    responses={**_text(NDJSON, "A header, then one event on each line."), **READ},
+    responses={**text_answer(NDJSON, "A header, then one event on each line."), **READ},
     openapi_extra=message(GetLogHead),
 )
 async def export_log(session: Reading, request: Request) -> Response:

@@ -26,6 +26,15 @@ TenantPath = Annotated[
     str, Path(description="Name of the tenant.", pattern=NAME, min_length=2, max_length=40)
 ]
 RunPath = Annotated[str, Path(description="Id of the run.", pattern=r"^run_[0-9a-f]{32}$")]
+SubjectPath = Annotated[
+    str,
+    Path(
+        description="Id of the subject, a pseudonym.",
+        pattern=r"^[a-z][a-z0-9-]*:[A-Za-z0-9][A-Za-z0-9._-]*$",
+        max_length=120,
+        examples=["user:0198c3"],
+    ),
+]
 TokenPath = Annotated[str, Path(description="Id of the token.", pattern=r"^[0-9a-f]{32}$")]
 After = Annotated[
     str | None,

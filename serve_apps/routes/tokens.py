@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, AwareDatetime, Field
 from starlette.responses import Response
 
+from engine.kernel.personal import SubjectId
 from engine.trust.tokens import (
     PERMISSIONS,
     IssueToken,
@@ -49,6 +50,11 @@ Permission = Annotated[
 
 
 class NewToken(RequestBody):
+    subject: SubjectId | None = Field(
+        None,
+        description="Whose personal data the label is, a pseudonym; left out: the token's own.",
+        examples=["user:0198c3"],
+    )
     label: Label = Field(examples=["deployment"])
     permissions: list[Permission] = Field(
         min_length=1, max_length=50, examples=[["platform.*", "run.read"]]

@@ -15,6 +15,30 @@ import asyncpg
 
 WALL = "(tenant_id = ( SELECT webnova.current_tenant() AS current_tenant))"
 
+TENANT = "( SELECT webnova.current_tenant() AS current_tenant)"
+NOTED = f"(EXISTS ( SELECT\n   FROM webnova.deletions d\n  WHERE (d.tenant_id = {TENANT})))"
+ERASED = f"({WALL} AND {NOTED})"
+"""The wall of the eraser: rows of the tenant in whose scope it is, if root noted its deletion."""
+ROOT = f"({TENANT} = 'root'::text)"
+DECLARED_POLICIES = {
+    "suspensions_of_tenant": (WALL, None),
+    "suspensions_by_root": (ROOT, ROOT),
+    "deletions_by_root": (
+        ROOT,
+        f"({ROOT} AND (EXISTS ( SELECT\n   FROM webnova.suspensions s\n"
+        "  WHERE (s.tenant_id = deletions.tenant_id))))",
+    ),
+    "deletions_carried_out": ("true", WALL),
+}
+"""What only root decides of a tenant, and what carries it out: what each policy shows and takes."""
+ROOT_DECIDES = {
+    "suspensions": "a tenant sees its own and root writes them",
+    "deletions": "root writes them and the eraser carries them out",
+}
+"""Tables without a wall of the usual form."""
+ERASER_MAY = {("deletions", None, "SELECT"), ("deletions", "purged_at", "UPDATE")}
+"""Beside reading and deleting what its policies show."""
+
 NOT_OF_TENANTS = {"alembic_version": "the schema's own version; granted to nobody"}
 WIDE_POLICIES = {
     "work_of_all": "the executor leases the work of all tenants",
@@ -22,6 +46,7 @@ WIDE_POLICIES = {
     "log_heads_places": "as events_places",
     "unrated_usage_due": "the executor sees that usage is unrated, not which",
     "reservations_due": "the executor sees that a reservation ends, not which",
+    "suspensions_of_all": "the executor sees whose work rests, not why",
     "subscriptions_of_all": "the executor leases the slots of all tenants' projections",
     "webhook_deliveries_due": "the executor sees that something is to be sent, not what or where",
     "documents_kinds": "the executor sees of which kinds there are documents",
@@ -29,6 +54,7 @@ WIDE_POLICIES = {
 }
 """Policies of the worker, whose columns `WORKER_SEES` bounds."""
 WORKER_SEES = {
+    "suspensions": {"SELECT tenant_id"},
     "work": {
         *("SELECT tenant_id", "SELECT kind", "SELECT id", "SELECT due_at", "SELECT priority"),
         *("SELECT fence", "SELECT owner", "SELECT leased_until"),
@@ -112,7 +138,7 @@ SELECT f.conname AS name, c.relname AS table,
 FROM pg_constraint f JOIN pg_class c ON c.oid = f.conrelid
 WHERE f.contype = 'f' AND c.relnamespace = 'webnova'::regnamespace
 """
-ROLES = """
+ROLES = r"""
 SELECT r.rolname AS name,
     r.rolsuper OR r.rolbypassrls OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication AS mighty,
     EXISTS (SELECT FROM pg_auth_members m WHERE m.member = r.oid) AS member,
@@ -122,7 +148,7 @@ SELECT r.rolname AS name,
         OR has_database_privilege(r.oid, current_database(), 'TEMPORARY')
         OR EXISTS (SELECT FROM pg_namespace n
                    WHERE has_schema_privilege(r.oid, n.oid, 'CREATE')) AS creates
-FROM pg_roles r WHERE r.rolname IN ('webnova_owner', 'webnova_app', 'webnova_worker')
+FROM pg_roles r WHERE r.rolname LIKE 'webnova\_%'
 """
 GRANTS = """
 SELECT c.relname AS table, c.relkind::text AS kind, c.relispartition AS part,
@@ -226,8 +252,13 @@ def _policies(relations: list[Any], rows: list[Any]) -> set[Violation]:
         law = ""
         if row["part"]:
             law = "policy of a partition"
+        elif row["name"] in DECLARED_POLICIES:
+            as_declared = (row["shown"], row["taken"]) == DECLARED_POLICIES[row["name"]]
+            law = "" if as_declared else "policy shows others"
         elif row["roles"] == ["webnova_worker"]:
             law = "" if row["name"] in WIDE_POLICIES else "undeclared policy"
+        elif row["roles"] == ["webnova_eraser"]:
+            law = "" if (row["shown"], row["taken"]) == (ERASED, "false") else "policy shows others"
         elif row["permissive"] and row["roles"] != ["webnova_app"]:
             law = "policy for others"
         elif row["shown"] != WALL:
@@ -240,7 +271,7 @@ def _policies(relations: list[Any], rows: list[Any]) -> set[Violation]:
             found.add(Violation(law, row["name"]))
     for row in relations:
         walled = row["kind"] in ("r", "p") and not row["part"]
-        if walled and row["name"] not in {*guarded, *NOT_OF_TENANTS}:
+        if walled and row["name"] not in {*guarded, *NOT_OF_TENANTS, *ROOT_DECIDES}:
             found.add(Violation("no policy", row["name"]))
     return found
 
@@ -281,6 +312,10 @@ def _grants(rows: list[Any], columns: list[Any]) -> set[Violation]:
         law = ""
         if row["schema"] != "webnova":
             law = "granted outside the schema" if row["grantee"].startswith("webnova_") else ""
+        elif row["grantee"] == "webnova_eraser":
+            given = (row["table"], row["column"], row["privilege"])
+            usual = row["column"] is None and row["privilege"] in ("SELECT", "DELETE")
+            law = "" if given in ERASER_MAY or usual else "granted to others"
         elif row["grantee"] not in ("webnova_app", "webnova_worker"):
             law = "granted to others"
         elif row["part"] or row["table"] in NOT_OF_TENANTS:

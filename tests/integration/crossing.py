@@ -24,6 +24,7 @@ from engine.ledger.metering.prices import PublishPrices
 from engine.ledger.metering.rating import RateUsage
 from engine.ledger.metering.usage import RecordUsage
 from engine.ledger.streams import Append, NewEvent, Origin
+from tests.integration.catalogue import ROOT_DECIDES
 from tests.integration.conftest import execute, owner
 from webnova.compose import Installation
 
@@ -142,7 +143,8 @@ async def inhabit(installation: Installation, tenant: str) -> str:
 
 async def tables(connection: asyncpg.Connection) -> list[Table]:
     """Every table of tenants and every partition."""
-    return [Table(**dict(row)) for row in await connection.fetch(TABLES)]
+    rows = await connection.fetch(TABLES)
+    return [Table(**dict(row)) for row in rows if row["name"] not in ROOT_DECIDES]
 
 
 async def furnish(connection: asyncpg.Connection, found: Sequence[Table], pair: Pair) -> None:
@@ -163,12 +165,11 @@ async def furnish(connection: asyncpg.Connection, found: Sequence[Table], pair: 
                     *(tenant, json.dumps({"at": _first_instant(table), "event_id": str(uuid4())})),
                 )
             else:
-                names, kinds = zip(*(each.split(":") for each in table.needed), strict=True)
-                values = ", ".join(PLAIN[kind] for kind in kinds)
+                needed = [each.split(":") for each in table.needed]
+                into = ", ".join(["tenant_id", *(name for name, _ in needed)])
+                values = ", ".join(["$1", *(PLAIN[kind] for _, kind in needed)])
                 await connection.execute(
-                    f"INSERT INTO webnova.{table.name} (tenant_id, {', '.join(names)})"
-                    f" SELECT $1, {values}",
-                    tenant,
+                    f"INSERT INTO webnova.{table.name} ({into}) SELECT {values}", tenant
                 )
             assert await connection.fetchval(held, tenant), table.name
     await connection.execute("RESET session_replication_role")

@@ -191,7 +191,8 @@ async def test_root_administers_and_visits_tenants(
         problem(refused, 404, "not_found")
         problem(await client.get("/tenants", headers=member), 403, "forbidden")
         listed = (await client.get("/tenants")).json()["items"]
-        assert {"name": "ministry", "title": "وزارة الصحة"} in listed
+        shown = {"name": "ministry", "title": "وزارة الصحة"}
+        assert {**shown, "suspended": None, "imported": None, "deleted": None} in listed
 
 
 # -- once -------------------------------------------------------------------------------------

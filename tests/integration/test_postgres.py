@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from engine.kernel.errors import Unavailable
-from storage.bootstrap import bootstrap_database
+from storage.bootstrap import ROLES, bootstrap_database
 from webnova.stack.database import role_passwords
 from webnova.stack.ports import is_listening
 from webnova.stack.postgres import EmbeddedPostgres
@@ -124,7 +124,7 @@ async def test_an_administrator_without_superuser_can_bootstrap(server: Embedded
     passwords = role_passwords(server.secrets_dir)
     await bootstrap_database(admin, passwords)  # roles exist already: the harder case
     await ask(admin, "CREATE ROLE operator LOGIN CREATEROLE CREATEDB PASSWORD 'operator-pw'")
-    for role in ("webnova_owner", "webnova_app", "webnova_worker"):
+    for role in ROLES:
         await ask(admin, f"GRANT {role} TO operator WITH ADMIN OPTION")
     await ask(admin, "CREATE DATABASE shared OWNER operator")
     for extension in ("vector", "pg_trgm"):

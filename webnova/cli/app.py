@@ -20,6 +20,8 @@ from webnova.cli import (
     project_commands,
     stack_commands,
     stream_commands,
+    subject_commands,
+    tenant_commands,
     version_commands,
 )
 from webnova.cli.exits import MEANINGS
@@ -98,6 +100,24 @@ _audit.command("export")(audit_commands.export)
 _audit.command("verify")(audit_commands.verify)
 _audit.command("prove")(audit_commands.prove)
 app.add_typer(_audit, name="audit")
+
+_tenant = typer.Typer(help="Who shares the installation.", no_args_is_help=True)
+_tenant.command("create")(tenant_commands.create_tenant)
+_tenant.command("list")(tenant_commands.list_tenants)
+_tenant.command("show")(tenant_commands.show)
+_tenant.command("suspend")(tenant_commands.suspend)
+_tenant.command("resume")(tenant_commands.resume)
+_tenant.command("export")(tenant_commands.export)
+_tenant.command("verify")(tenant_commands.verify)
+_tenant.command("delete")(tenant_commands.delete)
+_tenant.command("recipient")(tenant_commands.recipient)
+_tenant.command("import")(tenant_commands.import_tenant)
+app.add_typer(_tenant, name="tenant")
+
+_subject = typer.Typer(help="Personal data, and its erasure.", no_args_is_help=True)
+_subject.command("show")(subject_commands.show)
+_subject.command("erase")(subject_commands.erase)
+app.add_typer(_subject, name="subject")
 
 _job = typer.Typer(help="Run Python programs on the cluster.", no_args_is_help=True)
 _job.command("submit")(job_commands.submit)

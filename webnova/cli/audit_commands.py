@@ -3,13 +3,11 @@
 # ruff: noqa: PLC0415
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import typer
@@ -18,7 +16,8 @@ from engine.kernel.errors import Conflict, InvalidInput, NotFound
 from webnova.cli.command import command, stop
 from webnova.cli.exits import ExitCode
 from webnova.cli.output import Output, isolated
-from webnova.cli.sources import connect, read_text
+from webnova.cli.sources import connect, read_text, written
+from webnova.cli.sources import opened as opened_file
 
 if TYPE_CHECKING:
     from engine.ledger.transparency.export import Report
@@ -60,7 +59,7 @@ def checkpoint(
                     mend="Its history was altered: compare an export, `webnova audit verify`.",
                 )
     if out is not None:
-        with _written(out) as file:
+        with written(out) as file:
             file.write(found.note.encode())
     output.value(_shown(found, new))
     if out is None:
@@ -84,7 +83,7 @@ def export(
                 sys.stdout.buffer.write(line + b"\n")
             sys.stdout.buffer.flush()
             return
-        with _written(out) as file:
+        with written(out) as file:
             for count, line in enumerate(lines):  # noqa: B007 - the header is no event
                 file.write(line + b"\n")
     size = out.stat().st_size
@@ -228,34 +227,5 @@ def _lines(export: Path | None) -> Iterator[Iterator[bytes]]:
     elif str(export) == "-":
         yield iter(sys.stdin.buffer)
     else:
-        try:
-            file = export.open("rb")
-        except FileNotFoundError:
-            raise NotFound(f"There is no file {str(export)!r}.", mend="Check the path.") from None
-        except OSError as error:
-            raise InvalidInput(
-                f"The file {str(export)!r} can't be read: {error.strerror or error}."
-            ) from None
-        with file:
+        with opened_file(export) as file:
             yield iter(file)
-
-
-@contextmanager
-def _written(path: Path) -> Iterator[BinaryIO]:
-    """A file that is there whole in the end, or not at all."""
-    try:
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise InvalidInput(
-            f"The file {str(path)!r} can't be written: {error.strerror or error}.",
-            mend="Name a file in a directory that you may write to.",
-        ) from None
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, RootModel
 
+from engine.ledger.tenancy.archive import Inspected
 from engine.ledger.transparency.export import Report
-from webnova.client import models
+from webnova.client import models, subjects, tenancy
 from webnova.client.eventing_models import (
     DeadLetter,
     Delivery,
@@ -209,6 +210,12 @@ class DeadLetterRows(RootModel[list[DeadLetter]]):
     """`subscription dead-letters`"""
 
 
+class TenantRows(BaseModel):
+    """The register of tenants."""
+
+    tenants: list[tenancy.Tenant]
+
+
 SHAPES: dict[str, type[BaseModel]] = {
     "up": StackStatus,
     "down": StackStatus,
@@ -273,5 +280,17 @@ SHAPES: dict[str, type[BaseModel]] = {
     "audit export": Exported,
     "audit verify": Report,
     "audit prove": ProvenEvent,
+    "tenant create": tenancy.TenantCreated,
+    "tenant list": TenantRows,
+    "tenant show": tenancy.Tenant,
+    "tenant suspend": tenancy.Tenant,
+    "tenant resume": tenancy.Tenant,
+    "tenant export": Inspected,
+    "tenant verify": Inspected,
+    "tenant import": tenancy.Tenant,
+    "tenant delete": tenancy.Tenant,
+    "tenant recipient": subjects.Recipient,
+    "subject show": subjects.Subject,
+    "subject erase": subjects.Subject,
     "job submit": Job,
 }

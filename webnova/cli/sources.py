@@ -1,11 +1,15 @@
-"""What commands read: files, standard input and the API."""
+"""What commands read and write: files, standard input and the API."""
 
 # ruff: noqa: PLC0415
 from __future__ import annotations
 
+import os
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from engine.kernel.errors import InvalidInput, NotFound
 from webnova.cli.output import tenant_to_act_in
@@ -51,7 +55,40 @@ def read_text(file: Path) -> str:
         ) from None
 
 
+def opened(file: Path) -> BinaryIO:
+    """A file of any size, to be read piece by piece. Raises `NotFound` or `InvalidInput`."""
+    try:
+        return file.open("rb")
+    except FileNotFoundError:
+        raise NotFound(f"There is no file {str(file)!r}.", mend="Check the path.") from None
+    except OSError as error:
+        raise InvalidInput(
+            f"The file {str(file)!r} can't be read: {error.strerror or error}."
+        ) from None
+
+
 def existing_directory(directory: Path) -> Path:
     if not directory.is_dir():
         raise NotFound(f"There is no directory {str(directory)!r}.", mend="Check the path.")
     return directory.resolve()
+
+
+@contextmanager
+def written(path: Path) -> Iterator[BinaryIO]:
+    """A file that is there whole in the end, or not at all."""
+    try:
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise InvalidInput(
+            f"The file {str(path)!r} can't be written: {error.strerror or error}.",
+            mend="Name a file in a directory that you may write to.",
+        ) from None
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

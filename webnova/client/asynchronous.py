@@ -17,13 +17,14 @@ from webnova.client.operations import Operation, Wish
 from webnova.client.retrying import Patience, look_again
 from webnova.client.session import Session, is_success
 from webnova.client.streaming import Stream
+from webnova.client.tenancy_calls import AsyncTenancyCalls
 
 T = TypeVar("T")
 PAGE = 100
 NOTHING_MORE = 204
 
 
-class AsyncClient(AsyncMeteringCalls):
+class AsyncClient(AsyncMeteringCalls, AsyncTenancyCalls):
     """One installation's API for one caller: `Client`, with every wait left to the event loop.
 
     Lists and streams are asynchronous iterators. Belongs to the loop that first uses it. Usable as
@@ -225,17 +226,6 @@ class AsyncClient(AsyncMeteringCalls):
         Raises `Unavailable` when the connection breaks off: part of an export is none.
         """
         return self._stream(streaming.audit_export())
-
-    async def create_tenant(
-        self, name: str, title: str, *, idempotency_key: str | None = None
-    ) -> models.TenantCreated:
-        return await self.do(operations.create_tenant(name, title, idempotency_key))
-
-    async def tenant(self, name: str) -> models.Tenant:
-        return await self.do(operations.tenant(name))
-
-    def tenants(self) -> AsyncIterator[models.Tenant]:
-        return self.pages(operations.tenants)
 
     async def issue_token(
         self,

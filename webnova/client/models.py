@@ -279,19 +279,11 @@ class Validation(Answer):
     blueprint: dict[str, Any]
 
 
-class Tenant(Answer):
-    name: str
-    title: str
-
-
-class TenantCreated(Tenant):
-    """`token` is the tenant's first API token, shown once: None when the call was repeated."""
-
-    token: str | None = None
-
-
 class Token(Answer):
+    """`subject` is whose personal data the label is."""
+
     id: str
+    subject: str = ""
     label: str
     permissions: list[str]
     expires_at: datetime | None = None

@@ -6,7 +6,7 @@ An operation says what to ask and how to read the answer; it does no input or ou
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -28,7 +28,8 @@ _ACCEPT_YAML = {"accept": "application/yaml"}
 class Operation(Generic[T]):
     """`key` is the idempotency key of a write that the caller wants to repeat; else one is drawn.
 
-    Parameters that are None are not sent.
+    Parameters that are None are not sent. `content` is a body of any length, which can be gone
+    through again for each try; its answer is waited for however long it takes.
     """
 
     method: str
@@ -38,6 +39,7 @@ class Operation(Generic[T]):
     params: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     key: str | None = None
+    content: Iterable[bytes] | AsyncIterable[bytes] | None = None
 
     @property
     def writes(self) -> bool:
@@ -262,20 +264,6 @@ def prove_inclusion(
 def prove_consistency(old: int, new: int | None) -> Operation[models.ConsistencyProof]:
     params = {"from": old, "to": new}
     return _get(models.ConsistencyProof, "audit", "proof", "consistency", **params)
-
-
-def create_tenant(name: str, title: str, key: str | None = None) -> Operation[models.TenantCreated]:
-    body = {"name": name, "title": title}
-    read = reading(models.TenantCreated)
-    return Operation("POST", path("tenants"), read, json=body, key=key)
-
-
-def tenant(name: str) -> Operation[models.Tenant]:
-    return _get(models.Tenant, "tenants", name)
-
-
-def tenants(after: str | None, limit: int) -> Operation[models.Page[models.Tenant]]:
-    return _get(models.Page[models.Tenant], "tenants", after=after, limit=limit)
 
 
 def issue_token(

@@ -53,7 +53,12 @@ class Session:
             "params": operation.sent_params(),
             "headers": headers,
             **({} if operation.json is None else {"json": operation.json}),
+            **({} if operation.content is None else self._long(operation.content)),
         }
+
+    def _long(self, content: Any) -> dict[str, Any]:
+        connect = self.patience.timeout().connect
+        return {"content": content, "timeout": httpx.Timeout(None, connect=connect)}
 
     def stream_request(self, stream: Stream[Any]) -> dict[str, Any]:
         self._require_token(stream.path)

@@ -112,6 +112,11 @@ def audit_export() -> Stream[bytes]:
     return Export(path("audit", "export"), lambda event: event.data.encode())
 
 
+def tenant_export(name: str, recipient: str | None = None) -> Stream[bytes]:
+    params = {} if recipient is None else {"recipient": recipient}
+    return Export(path("tenants", name, "export"), lambda event: event.data.encode(), params=params)
+
+
 def _event(event: ServerSentEvent) -> Event:
     try:
         return Event.model_validate({**json.loads(event.data), "cursor": event.id})

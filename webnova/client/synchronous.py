@@ -16,13 +16,14 @@ from webnova.client.operations import Operation, Wish
 from webnova.client.retrying import Patience, look_again
 from webnova.client.session import Session, is_success
 from webnova.client.streaming import Stream
+from webnova.client.tenancy_calls import TenancyCalls
 
 T = TypeVar("T")
 PAGE = 100
 NOTHING_MORE = 204
 
 
-class Client(MeteringCalls):
+class Client(MeteringCalls, TenancyCalls):
     """One installation's API for one caller.
 
     Without arguments it finds the local stack and its first token; see `locate`. Every method
@@ -222,17 +223,6 @@ class Client(MeteringCalls):
         Raises `Unavailable` when the connection breaks off: part of an export is none.
         """
         return self._stream(streaming.audit_export())
-
-    def create_tenant(
-        self, name: str, title: str, *, idempotency_key: str | None = None
-    ) -> models.TenantCreated:
-        return self.do(operations.create_tenant(name, title, idempotency_key))
-
-    def tenant(self, name: str) -> models.Tenant:
-        return self.do(operations.tenant(name))
-
-    def tenants(self) -> Iterator[models.Tenant]:
-        return self.pages(operations.tenants)
 
     def issue_token(
         self,

@@ -14,7 +14,7 @@ from webnova.stack.home import keep_secret
 
 
 def role_passwords(secrets_dir: Path) -> dict[str, Secret]:
-    """The three roles' passwords, made at the first call."""
+    """The roles' passwords, made at the first call."""
     return {role: keep_secret(secrets_dir / role) for role in ROLES}
 
 

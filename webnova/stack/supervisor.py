@@ -141,6 +141,7 @@ class Supervisor:
             "WEBNOVA_HOME": str(self.home.root),
             "WEBNOVA_DATABASE_URL_APP": urls.app.reveal(),
             "WEBNOVA_DATABASE_URL_WORKER": urls.worker.reveal(),
+            "WEBNOVA_DATABASE_URL_ERASER": urls.eraser.reveal(),
             "WEBNOVA_LOG_FORMAT": self.settings.log_format,
             MARK: self.state.instance,
         }

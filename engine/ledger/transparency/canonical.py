@@ -12,6 +12,7 @@ them, and a tenant can't stop its own log with one large number.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -30,17 +31,59 @@ def event_bytes(event: Recorded) -> bytes:
     exact: list[str] = []
     content = {
         "at": timestamp(event.at),
-        "data": _interoperable(event.data, "/data", exact),
+        "data": interoperable(event.data, "/data", exact),
         "event_id": event.event_id,
         "id": event.id,
         "kind": event.kind,
-        "metadata": _interoperable(event.metadata, "/metadata", exact),
+        "metadata": interoperable(event.metadata, "/metadata", exact),
         "schema_version": event.schema_version,
         "tenant": event.tenant,
         "type": event.type,
         "version": event.version,
     }
     return rfc8785.dumps({**content, "exact": sorted(exact)})
+
+
+def event_of(text: str) -> Recorded:
+    """The event that canonical bytes stand for; it has no place in any database yet.
+
+    Numbers that were written as text come back as numbers. Raises `ValueError` for what are no
+    canonical bytes of an event.
+    """
+    content = json.loads(text, parse_int=_number)
+    try:
+        for pointer in content["exact"]:
+            _restore(content, pointer)
+        return Recorded(
+            tenant=content["tenant"],
+            xid=0,
+            position=0,
+            kind=content["kind"],
+            id=content["id"],
+            version=content["version"],
+            event_id=content["event_id"],
+            type=content["type"],
+            schema_version=content["schema_version"],
+            data=content["data"],
+            metadata=content["metadata"],
+            at=datetime.fromisoformat(content["at"]),
+        )
+    except (KeyError, IndexError, TypeError) as error:
+        raise ValueError("these are no canonical bytes of an event") from error
+
+
+def _number(digits: str) -> int | float:
+    # A double without a fraction is written without a point, and only a double is this large.
+    return int(digits) if abs(int(digits)) <= SAFE else float(digits)
+
+
+def _restore(content: Any, pointer: str) -> None:
+    *path, last = [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
+    for name in path:
+        content = content[int(name) if isinstance(content, list) else name]
+    key = int(last) if isinstance(content, list) else last
+    text = content[key]
+    content[key] = int(text, 16) if "0x" in text else float(text)
 
 
 def timestamp(at: datetime) -> str:
@@ -50,15 +93,15 @@ def timestamp(at: datetime) -> str:
     return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
-def _interoperable(value: Any, pointer: str, exact: list[str]) -> Any:
+def interoperable(value: Any, pointer: str, exact: list[str]) -> Any:
     """`value` with every number that a double can't carry as text; their places go to `exact`."""
     if isinstance(value, Mapping):
         return {
-            name: _interoperable(part, f"{pointer}/{_escaped(name)}", exact)
+            name: interoperable(part, f"{pointer}/{_escaped(name)}", exact)
             for name, part in value.items()
         }
     if isinstance(value, list | tuple):
-        return [_interoperable(part, f"{pointer}/{at}", exact) for at, part in enumerate(value)]
+        return [interoperable(part, f"{pointer}/{at}", exact) for at, part in enumerate(value)]
     if isinstance(value, bool):
         return value
     large = isinstance(value, int) and abs(value) > SAFE

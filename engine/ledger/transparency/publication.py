@@ -8,6 +8,7 @@ continues the one published before, and a publisher checks that proof once more 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -165,6 +166,17 @@ class Notary:
 
     def _signers(self, tenant: str) -> list[Signer]:
         return [Signer(self.origin(tenant), seed_of(key)) for key in self._keys]
+
+    def attest(self, tenant: str, statement: str) -> str:
+        """A note of `statement` signed by the tenant's keys.
+
+        Raises `ValueError` for one that could be read as a checkpoint: those are only signed when
+        the log has proved them.
+        """
+        with suppress(InvalidInput):
+            Checkpoint.parse(statement)
+            raise ValueError("a checkpoint is not attested but drawn from its log")
+        return signed(statement, self._signers(tenant))
 
     async def latest(self, tenant: str) -> str | None:
         """The note published last; the database is not asked."""

@@ -70,3 +70,17 @@ def test_a_version_without_a_way_up_is_refused_at_the_start() -> None:
 
     with pytest.raises(ValueError, match=r"gap\.made"):
         Catalogue([Holder])
+
+
+def test_an_event_can_not_call_personal_what_it_has_not() -> None:
+    class Named(Event):
+        type = "person.named"
+        personal = {"name": "person"}
+        name: str
+
+    class Register(Document):
+        kind = "register"
+        events = (Named,)
+
+    with pytest.raises(ValueError, match="personal"):
+        Catalogue([Register])

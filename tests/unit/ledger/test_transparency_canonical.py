@@ -12,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from engine.kernel.contracts import Recorded
-from engine.ledger.transparency.canonical import SAFE, event_bytes
+from engine.ledger.transparency.canonical import SAFE, event_bytes, event_of
 
 EVENT = Recorded(
     tenant="acme",
@@ -139,3 +139,18 @@ def test_different_values_never_share_their_bytes(one: Any, two: Any) -> None:
     assume(not same(one, two))
     assert with_data(one) != with_data(two)
     assert with_data(one) == with_data(one)
+
+
+@given(JSON)
+def test_an_event_comes_back_from_its_bytes_as_it_was(value: Any) -> None:
+    event = replace(EVENT, data={"v": value}, xid=0, position=0)
+    again = event_of(event_bytes(event).decode())
+    assert event_bytes(again) == event_bytes(event)
+    assert same(again.data["v"], value)
+    assert replace(again, data={}) == replace(event, data={})
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"exact": ["/data/9"], "data": []}', "null"])
+def test_what_is_no_event_is_told_as_such(text: str) -> None:
+    with pytest.raises(ValueError):
+        event_of(text)

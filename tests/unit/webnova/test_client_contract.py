@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from webnova.client import eventing, metering, models, operations
+from webnova.client import eventing, metering, models, operations, subjects, tenancy
 from webnova.client import eventing_models as eventing_answers
 from webnova.client.metering import BudgetWish, UsageFilter
 from webnova.client.operations import Operation, Wish
-from webnova.client.streaming import audit_export, live_events, live_logs, run_events
+from webnova.client.streaming import audit_export, live_events, live_logs, run_events, tenant_export
 from webnova.reference import openapi
 
 SCHEMAS = {
@@ -81,16 +81,21 @@ SCHEMAS = {
     models.Page[models.Event]: "EventPage",
     models.Page[models.Platform]: "PlatformPage",
     models.Page[models.Run]: "RunPage",
-    models.Page[models.Tenant]: "TenantPage",
+    models.Page[tenancy.Tenant]: "TenantPage",
     models.Page[models.Token]: "TokenPage",
     models.Platform: "Platform",
     models.PlatformAccepted: "PlatformAccepted",
     models.Problem: "BlueprintProblem",
     models.Release: "Release",
+    tenancy.Imported: "Imported",
+    subjects.Recipient: "Recipient",
+    tenancy.Remains: "Remains",
+    tenancy.Rest: "Rest",
+    subjects.Subject: "Subject",
     models.Run: "Run",
     models.Step: "Step",
-    models.Tenant: "Tenant",
-    models.TenantCreated: "TenantCreated",
+    tenancy.Tenant: "Tenant",
+    tenancy.TenantCreated: "TenantCreated",
     models.Token: "Token",
     models.TokenIssued: "TokenIssued",
     models.Validation: "Validation",
@@ -145,6 +150,8 @@ SAMPLES: dict[str, Any] = {
     "error": "no",
     "url": "https://x.example/",
     "since": datetime(2030, 1, 1, tzinfo=UTC),
+    "reason": "r",
+    "vkeys": [],
 }
 
 
@@ -206,7 +213,7 @@ def called() -> dict[tuple[str, str], str]:
     found = {}
     functions = [
         found
-        for module in (operations, metering, eventing)
+        for module in (operations, metering, tenancy, subjects, eventing)
         for found in inspect.getmembers(module, inspect.isfunction)
         if found[1].__module__ == module.__name__
     ]
@@ -224,7 +231,8 @@ def called() -> dict[tuple[str, str], str]:
         operation = function(**given)
         assert isinstance(operation, Operation)
         found[operation.method, operation.path] = name
-    for stream in (run_events("run_1"), live_events(None), live_logs("clinic", 1), audit_export()):
+    streams = (run_events("run_1"), live_events(None), live_logs("clinic", 1), audit_export())
+    for stream in (*streams, tenant_export("clinic")):
         found["GET", stream.path] = "stream"
     return found
 
