@@ -29,6 +29,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         for name in ("WEBNOVA_DATABASE_URL", "WEBNOVA_RAY_ADDRESS", "ANTHROPIC_API_KEY"):
             patch.delenv(name, raising=False)
         patch.setenv("WEBNOVA_HOME", str(home.root))
+        patch.setenv("WEBNOVA_WEBHOOK_NETWORKS", "127.0.0.1/32")
         # One cache of environments for all sessions of this machine would hide a missing install.
         made = Stack(home)
         made.up()
