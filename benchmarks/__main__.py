@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import api, builds, generation, ledger, tenants
+from benchmarks import api, builds, costs, generation, ledger, tenants
 
 ALL = {
     "generation": generation.main,
     "ledger": ledger.main,
+    "costs": costs.main,
     "builds": builds.main,
     "tenants": tenants.main,
     "api": api.main,

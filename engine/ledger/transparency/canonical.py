@@ -20,7 +20,7 @@ from typing import Any
 
 import rfc8785
 
-from engine.kernel.contracts import Recorded
+from engine.kernel.contracts import Recorded, canonical_json
 
 SAFE = 2**53 - 1
 """The largest integer that JSON carries exactly everywhere (RFC 7493, section 2.2)."""
@@ -28,20 +28,42 @@ SAFE = 2**53 - 1
 
 def event_bytes(event: Recorded) -> bytes:
     """The canonical bytes of a recorded event, UTF-8, without a line end."""
-    exact: list[str] = []
-    content = {
+    content: dict[str, Any] = {
         "at": timestamp(event.at),
-        "data": interoperable(event.data, "/data", exact),
+        "data": event.data,
         "event_id": event.event_id,
+        "exact": [],
         "id": event.id,
         "kind": event.kind,
-        "metadata": interoperable(event.metadata, "/metadata", exact),
+        "metadata": event.metadata,
         "schema_version": event.schema_version,
         "tenant": event.tenant,
         "type": event.type,
         "version": event.version,
     }
+    if simple(event.data) and simple(event.metadata):
+        # Four times as fast, and the same bytes: a test compares them.
+        return canonical_json(content).encode()
+    exact: list[str] = []
+    for name in ("data", "metadata"):
+        content[name] = interoperable(content[name], f"/{name}", exact)
     return rfc8785.dumps({**content, "exact": sorted(exact)})
+
+
+def simple(value: Any) -> bool:
+    """Whether JSON with sorted keys is its RFC 8785 form already.
+
+    Keys are ASCII, which sorts by code units as by code points, and there is no number but
+    integers that a double carries, so none has an exponent or a fraction.
+    """
+    kind = type(value)
+    if kind is dict:
+        return all(name.isascii() and simple(part) for name, part in value.items())
+    if kind is list:
+        return all(map(simple, value))
+    if kind is int:
+        return bool(-SAFE <= value <= SAFE)
+    return kind is str or kind is bool or value is None
 
 
 def event_of(text: str) -> Recorded:

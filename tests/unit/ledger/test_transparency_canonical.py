@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+import rfc8785
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from engine.kernel.contracts import Recorded
-from engine.ledger.transparency.canonical import SAFE, event_bytes, event_of
+from engine.kernel.contracts import Recorded, canonical_json
+from engine.ledger.transparency.canonical import SAFE, event_bytes, event_of, simple
 
 EVENT = Recorded(
     tenant="acme",
@@ -154,3 +155,33 @@ def test_an_event_comes_back_from_its_bytes_as_it_was(value: Any) -> None:
 def test_what_is_no_event_is_told_as_such(text: str) -> None:
     with pytest.raises(ValueError):
         event_of(text)
+
+
+TEXT = st.text(st.characters(codec="utf-8"))
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT,
+    lambda parts: st.lists(parts) | st.dictionaries(TEXT, parts),
+    max_leaves=20,
+)
+
+
+@given(VALUES)
+def test_what_is_simple_has_the_same_bytes_by_either_way(value: Any) -> None:
+    if simple(value):
+        assert canonical_json(value).encode() == rfc8785.dumps(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"a": [1, 'ä\x7f\u2028\x01"\\/', None, True, SAFE, -SAFE]}, True),
+        ({"ä": 1}, False),
+        ([1.0], False),
+        ([SAFE + 1], False),
+        ((1,), False),
+    ],
+)
+def test_which_values_are_simple(value: Any, expected: bool) -> None:
+    assert simple(value) is expected
+    if expected:
+        assert canonical_json(value).encode() == rfc8785.dumps(value)
