@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import ray
@@ -15,7 +16,7 @@ from actors.background import Background, forever
 from actors.blueprint import blueprint_actor
 from actors.cluster import HOST, NAMESPACE, SHARDS, call, find, find_or_start, shard_name
 from actors.metrics import drive_ended, runs_running
-from engine.conductor.catalogue import CATALOGUE, PROJECTIONS
+from actors.upkeep import loops
 from engine.conductor.driver import LEASE_SECONDS, crash
 from engine.conductor.driving import ReadRun, RecordDriverCrash, RunDocument
 from engine.conductor.platforms import Instance
@@ -23,24 +24,8 @@ from engine.conductor.runs import Run
 from engine.kernel.contracts import Call, Caller
 from engine.kernel.dispatch import answer_as
 from engine.kernel.errors import LeaseLost, Unavailable
-from engine.ledger.documents import Refolding
-from engine.ledger.metering.upkeep import Bookkeeping
-from engine.ledger.subscriptions.projections import Driver
-from engine.ledger.tenancy.removal import Removal
-from engine.ledger.transparency.upkeep import Upkeep
-from engine.ledger.webhooks.sending import Postman
 from engine.ledger.work import Lease
-from webnova.compose import (
-    compose,
-    delivery_backlog,
-    log_backlog,
-    metering_backlog,
-    purge,
-    slots,
-    stale_documents,
-    webhook_sender,
-    work_queue,
-)
+from webnova.compose import compose, work_queue
 from webnova.logging import configure_logging, log_context, trace_id
 from webnova.stack.home import Settings
 
@@ -49,12 +34,6 @@ log = structlog.get_logger(__name__)
 PAUSE_S = 1.0
 """Between two looks at the queue when nobody nudges."""
 LONGEST_REST_S = 30.0
-
-UPKEEP_PAUSE_S = 10.0
-"""Between two looks at which logs are behind: how long an event may wait for its evidence."""
-
-STALL_S = 5.0
-"""A transaction that is open for longer is told about: readers wait for it."""
 
 
 class TenantActor:
@@ -78,48 +57,9 @@ class TenantActor:
         cpus = int(ray.cluster_resources().get("CPU", 1))
         self._capacity = _limit("WEBNOVA_MAX_RUNS", 2 * cpus)
         self._per_tenant = _limit("WEBNOVA_MAX_RUNS_PER_TENANT", max(1, self._capacity * 3 // 4))
-        installation = self._installation
-        self._upkeep = Upkeep(
-            log_backlog(self._name), installation.logs, installation.notary, _log_failed
-        )
-        self._books = Bookkeeping(
-            self._name, metering_backlog(self._name), installation.dispatcher, _books_failed
-        )
-        self._slots = slots(self._name)
-        self._driver = Driver(
-            self._name, self._slots, PROJECTIONS, installation.dispatcher, _projection_failed
-        )
-        self._postman = Postman(
-            self._name,
-            delivery_backlog(self._name),
-            webhook_sender(),
-            installation.webhook_key,
-            installation.dispatcher,
-            _webhooks_failed,
-        )
-        self._refolding = Refolding(
-            self._name,
-            stale_documents(self._name),
-            CATALOGUE,
-            installation.dispatcher,
-            _refolding_failed,
-        )
         self._background.start(forever(self._name, self._turn, pause=PAUSE_S, wake=self._wake))
-        upkeep = {
-            "log": (self._keep_logs, UPKEEP_PAUSE_S),
-            "books": (self._keep_books, UPKEEP_PAUSE_S),
-            "webhooks": (self._send_webhooks, PAUSE_S),
-            "documents": (self._refold, UPKEEP_PAUSE_S),
-            "readers": (self._watch_readers, UPKEEP_PAUSE_S),
-        }
-        try:
-            self._removal = Removal(purge(self._name), _forget, _removal_failed)
-            upkeep["removal"] = (self._remove, UPKEEP_PAUSE_S)
-        except Unavailable as error:
-            # Nothing is deleted without the role that may; everything else goes on.
-            log.warning("deleted tenants are not removed from here", detail=error.detail)
-        for what, (keep, pause) in upkeep.items():
-            name, never = f"{self._name}:{what}", asyncio.Event()
+        for what, (turn, pause) in loops(self._name, self._installation).items():
+            name, keep, never = f"{self._name}:{what}", partial(turn, self._shard), asyncio.Event()
             self._background.start(forever(name, keep, pause=pause, wake=never))
 
     async def nudge(self) -> None:
@@ -140,40 +80,6 @@ class TenantActor:
             task = asyncio.create_task(self._drive(lease))
             self._driving.add(task)
             task.add_done_callback(self._driving.discard)
-
-    async def _keep_logs(self) -> None:
-        """Log what happened in the shard's tenants, and publish the checkpoints."""
-        await self._upkeep.turn(self._shard)
-
-    async def _keep_books(self) -> None:
-        """Charge the usage of the shard's tenants, and free the reservations that have run out."""
-        await self._books.turn(self._shard)
-
-    async def _send_webhooks(self) -> None:
-        """Keep the shard's projections up with its events, and send what is due."""
-        await self._driver.turn(self._shard)
-        await self._postman.turn(self._shard)
-
-    async def _refold(self) -> None:
-        """Fold anew what this version of WebNova folds in another way than the one before."""
-        await self._refolding.turn(self._shard)
-
-    async def _watch_readers(self) -> None:
-        """Name whoever keeps every reader of events waiting."""
-        stall = await self._slots.stall()
-        if stall is not None and stall.seconds > STALL_S:
-            log.warning(
-                "a transaction holds up all readers",
-                pid=stall.pid,
-                application=stall.application,
-                state=stall.state,
-                seconds=round(stall.seconds, 1),
-                mend=f"SELECT pg_terminate_backend({stall.pid})",
-            )
-
-    async def _remove(self) -> None:
-        """Take away what is left of the shard's deleted tenants."""
-        await self._removal.turn(self._shard)
 
     async def _place_instances(self) -> None:
         for lease in await self._claim(Instance.kind, limit=100, per_tenant=10_000):
@@ -272,35 +178,6 @@ async def _call_or_bury(actor: Any, reference: Any) -> Any:
     except Unavailable:
         ray.kill(actor)
         raise
-
-
-async def _forget(tenant: str) -> None:
-    await call(find(HOST).forget.remote(tenant))
-
-
-def _removal_failed(tenant: str, error: Exception) -> None:
-    log.error("tenant not removed", tenant=tenant, error=type(error).__name__, detail=str(error))
-
-
-def _log_failed(tenant: str, error: Exception) -> None:
-    # An alteration is signed by nobody: it stays here until somebody has looked.
-    log.error("log not published", tenant=tenant, error=type(error).__name__, detail=str(error))
-
-
-def _projection_failed(tenant: str, error: Exception) -> None:
-    log.error("projection stopped", tenant=tenant, error=type(error).__name__, detail=str(error))
-
-
-def _refolding_failed(tenant: str, error: Exception) -> None:
-    log.error("documents not folded", tenant=tenant, error=type(error).__name__, detail=str(error))
-
-
-def _webhooks_failed(tenant: str, error: Exception) -> None:
-    log.error("webhooks not sent", tenant=tenant, error=type(error).__name__, detail=str(error))
-
-
-def _books_failed(tenant: str, error: Exception) -> None:
-    log.error("books not kept", tenant=tenant, error=type(error).__name__, detail=str(error))
 
 
 def _limit(variable: str, default: int) -> int:

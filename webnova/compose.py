@@ -239,38 +239,34 @@ def work_queue(name: str, *, pool: int = 2, url: str | None = None) -> PostgresW
     return PostgresWorkQueue(Database(url or _required(WORKER_URL), size=pool, name=name))
 
 
-def log_backlog(name: str, *, pool: int = 1, url: str | None = None) -> PostgresLogBacklog:
-    """Which logs are behind their events, as the worker role."""
-    return PostgresLogBacklog(Database(url or _required(WORKER_URL), size=pool, name=name))
+@dataclass(frozen=True, slots=True)
+class Backlogs:
+    """What is due in all tenants, as the executor sees it, over one pool of the worker role."""
+
+    logs: PostgresLogBacklog
+    books: PostgresMeteringBacklog
+    slots: PostgresSlots
+    documents: PostgresStaleDocuments
+    deliveries: PostgresDeliveryBacklog
+
+    async def close(self) -> None:
+        await self.logs.close()
+
+
+def backlogs(name: str, *, pool: int = 2, url: str | None = None) -> Backlogs:
+    database = Database(url or _required(WORKER_URL), size=pool, name=name)
+    return Backlogs(
+        logs=PostgresLogBacklog(database),
+        books=PostgresMeteringBacklog(database),
+        slots=PostgresSlots(database),
+        documents=PostgresStaleDocuments(database),
+        deliveries=PostgresDeliveryBacklog(database),
+    )
 
 
 def purge(name: str, *, pool: int = 1, url: str | None = None) -> PostgresPurge:
     """What deletes the rows of deleted tenants, as the eraser role."""
     return PostgresPurge(Database(url or _required(ERASER_URL), size=pool, name=name))
-
-
-def metering_backlog(
-    name: str, *, pool: int = 1, url: str | None = None
-) -> PostgresMeteringBacklog:
-    """Whose books are to be kept, as the worker role."""
-    return PostgresMeteringBacklog(Database(url or _required(WORKER_URL), size=pool, name=name))
-
-
-def slots(name: str, *, pool: int = 1, url: str | None = None) -> PostgresSlots:
-    """The slots of projections that are behind, as the worker role."""
-    return PostgresSlots(Database(url or _required(WORKER_URL), size=pool, name=name))
-
-
-def stale_documents(name: str, *, pool: int = 1, url: str | None = None) -> PostgresStaleDocuments:
-    """Which documents another version has folded, as the worker role."""
-    return PostgresStaleDocuments(Database(url or _required(WORKER_URL), size=pool, name=name))
-
-
-def delivery_backlog(
-    name: str, *, pool: int = 1, url: str | None = None
-) -> PostgresDeliveryBacklog:
-    """Who has webhooks to be sent, as the worker role."""
-    return PostgresDeliveryBacklog(Database(url or _required(WORKER_URL), size=pool, name=name))
 
 
 def webhook_sender() -> HttpSender:

@@ -32,7 +32,7 @@ from engine.ledger.metering.usage import (
 )
 from tests.conftest import TestDatabase
 from tests.integration.conftest import execute, owner
-from webnova.compose import Installation, metering_backlog
+from webnova.compose import Installation, backlogs
 
 NOW = datetime(2026, 5, 10, 12, tzinfo=UTC)
 MAY = datetime(2026, 5, 3, 9, tzinfo=UTC)
@@ -621,7 +621,7 @@ async def test_the_books_of_every_tenant_are_kept_by_themselves(
     at: Callable[[datetime], None],
 ) -> None:
     failures: list[str] = []
-    backlog = metering_backlog("books", url=postgres.worker_url)
+    backlog = backlogs("books", url=postgres.worker_url).books
     keeper = Bookkeeping(
         "executor", backlog, installation.dispatcher, lambda who, _: failures.append(who)
     )

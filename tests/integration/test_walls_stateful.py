@@ -29,7 +29,7 @@ from tests.integration.crossing import inhabit
 from tests.integration.pooler import pgbouncer
 from tests.integration.scale import sized
 from tests.integration.tenancy_model import OPERATIONS, Tenant, World
-from webnova.compose import Installation, compose, log_backlog, metering_backlog, work_queue
+from webnova.compose import Installation, backlogs, compose, work_queue
 from webnova.stack.database import role_passwords, role_urls, through_pooler
 from webnova.stack.postgres import EmbeddedPostgres
 
@@ -72,6 +72,12 @@ class Walls(RuleBasedStateMachine):
     @rule(all_of=st.tuples(steps, steps, steps))
     def at_once(self, all_of: tuple[Step, Step, Step]) -> None:
         self.run(*(self.begin(w, tenant, seed) for tenant, (w, _, seed) in enumerate(all_of)))
+
+
+@pytest.fixture(autouse=True)
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where personal data finds its key."""
+    monkeypatch.setenv("WEBNOVA_HOME", str(tmp_path / "home"))
 
 
 def prove(url: str, *, pool: int, wanted: int, shrink: bool = True) -> None:
@@ -163,16 +169,15 @@ async def test_the_executor_works_behind_the_pooler(
     tenant = f"pooled-{next(_worlds)}"
     installation = compose("walls", url=pooled_urls.app.reveal(), pool=2)
     worker = pooled_urls.worker.reveal()
-    queue, logs = work_queue("walls", url=worker), log_backlog("walls", url=worker)
-    books = metering_backlog("walls", url=worker)
+    queue, due = work_queue("walls", url=worker), backlogs("walls", url=worker)
     try:
         await inhabit(installation, tenant)
         await execute(installation, tenant, CreatePlatform(name="later", description="x"))
         claimed = await queue.claim("me", "run", limit=1000, per_tenant=5, seconds=30)
         (lease, *_) = [each for each in claimed if each.tenant == tenant]
         assert await queue.renew(lease, seconds=30)
-        assert tenant in await logs.behind()
-        assert tenant not in await books.unsettled()
+        assert tenant in await due.logs.behind()
+        assert tenant not in await due.books.unsettled()
         for each in claimed:
             await queue.release(each)
         stream = installation.feed.subscribe(tenant, after=None)
@@ -180,7 +185,7 @@ async def test_the_executor_works_behind_the_pooler(
         assert first is not None and first.tenant == tenant
         await stream.aclose()  # type: ignore[attr-defined]
     finally:
-        for each in (queue, logs, books, installation):
+        for each in (queue, due, installation):
             await each.close()
 
 
