@@ -10,6 +10,7 @@ import asyncio
 import os
 import random
 import signal
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -29,10 +30,13 @@ from storage.bootstrap import DatabaseUrls
 from tests.integration.conftest import owner
 from webnova.compose import Installation, compose
 from webnova.stack.database import prepare_database
+from webnova.stack.home import Home
 from webnova.stack.postgres import EmbeddedPostgres
 
 TENANT, CRASHES, BETWEEN = "crashed", 10, 100
 ORIGIN = Origin(caller="token:test", command="Test")
+
+LONGEST_S = 300.0
 
 
 class Noted(Event):
@@ -47,6 +51,7 @@ class Ledger:
     installation: Installation
     going: bool = True
     ended: bool = False
+    until: float = field(default_factory=lambda: time.monotonic() + LONGEST_S)
     events: dict[str, tuple[str, int]] = field(default_factory=dict)
     """For each acknowledged event its stream and version."""
     tokens: dict[str, bool] = field(default_factory=dict)
@@ -70,8 +75,7 @@ class Ledger:
                     told = await self.installation.streams.append(TENANT, wish, ORIGIN)
                     break
                 except Unavailable:
-                    self.refused += 1
-                    await asyncio.sleep(0.01)
+                    await self._pause()
             for append, appended in zip(wish, told, strict=True):
                 first = appended.version - len(append.events) + 1
                 for place, event in enumerate(append.events):
@@ -94,8 +98,12 @@ class Ledger:
                 await self.installation.dispatcher.execute(call)
                 return
             except Unavailable:
-                self.refused += 1
-                await asyncio.sleep(0.01)
+                await self._pause()
+
+    async def _pause(self) -> None:
+        assert time.monotonic() < self.until, "the server did not come back"
+        self.refused += 1
+        await asyncio.sleep(0.01)
 
     async def follow(self, seen: list[tuple[str, str, int]]) -> None:
         """Read to the end, from the last cursor over all crashes."""
@@ -153,9 +161,12 @@ async def crash_and_return(
     await asyncio.to_thread(server.start)
 
 
-async def test_what_was_acknowledged_survives_ten_crashes_once(server: EmbeddedPostgres) -> None:
+async def test_what_was_acknowledged_survives_ten_crashes_once(
+    server: EmbeddedPostgres, tmp_path: Path
+) -> None:
     urls = await asyncio.to_thread(prepare_database, server.admin_url, server.secrets_dir)
-    installation = compose("crashes", url=urls.app.reveal(), pool=8)
+    home = Home.at(tmp_path / "home").create()
+    installation = compose("crashes", url=urls.app.reveal(), pool=8, home=home)
     ledger = Ledger(installation)
     seen: list[tuple[str, str, int]] = []
 
