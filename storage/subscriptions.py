@@ -64,6 +64,7 @@ CLAIM = text(
         SELECT s.tenant_id, s.name, s.slot FROM subscriptions s
         WHERE s.name = ANY(:names) AND {FREE}
           AND mod(hashtext(s.tenant_id)::bigint + 2147483648, :shards) = :shard
+          AND NOT EXISTS (SELECT FROM suspensions r WHERE r.tenant_id = s.tenant_id)
           AND ({BUSY})
         LIMIT :limit FOR UPDATE SKIP LOCKED
     )

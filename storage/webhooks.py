@@ -72,8 +72,9 @@ LIST = text(
 )
 FORGET = text("DELETE FROM webhook_deliveries WHERE tenant_id = :t AND webhook = :w")
 DUE = text(
-    "SELECT DISTINCT tenant_id FROM webhook_deliveries WHERE due_at <= :now"
-    " AND mod(hashtext(tenant_id)::bigint + 2147483648, :shards) = :shard LIMIT 1000"
+    "SELECT DISTINCT tenant_id FROM webhook_deliveries d WHERE due_at <= :now"
+    " AND mod(hashtext(tenant_id)::bigint + 2147483648, :shards) = :shard"
+    " AND NOT EXISTS (SELECT FROM suspensions s WHERE s.tenant_id = d.tenant_id) LIMIT 1000"
 )
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import asyncpg
 import pytest
 
 from engine.conductor.catalogue import CATALOGUE
+from engine.conductor.platforms import PlatformRequested
 from engine.kernel.contracts import Call, Caller, Event, Query
 from engine.kernel.dispatch import Dispatcher, Handlers, Transaction
 from engine.kernel.errors import Conflict, InvalidInput, LeaseLost, NotFound
@@ -37,7 +39,7 @@ from engine.ledger.subscriptions.records import (
 )
 from engine.ledger.subscriptions.store import BEGINNING, Checkpoints
 from engine.ledger.subscriptions.topics import Delivered, Topic
-from engine.trust.tokens import TokenIssued, TokenRevoked
+from engine.trust.tokens import TokenRevoked
 from storage.database import Database
 from storage.subscriptions import PostgresSlots
 from tests.conftest import TestDatabase
@@ -46,14 +48,15 @@ from webnova.compose import Installation
 
 ORIGIN = Origin(caller="token:owner")
 NAME = "copy"
+AT = datetime(2030, 1, 1, tzinfo=UTC)
 
 
-def issued(label: str) -> TokenIssued:
-    return TokenIssued(id="1", label=label, secret_sha256="0", permissions=[])
+def asked(label: str) -> PlatformRequested:
+    return PlatformRequested(name=label, description=None, at=AT)
 
 
 async def append(installation: Installation, tenant: str, stream: str, *labels: str) -> None:
-    events = [NewEvent(issued(label)) for label in labels]
+    events = [NewEvent(asked(label)) for label in labels]
     await installation.streams.append(tenant, [Append("seen", stream, events)], ORIGIN)
 
 
@@ -82,11 +85,11 @@ async def acknowledge(
 
 
 def labels(leased: LeasedEvents) -> list[str]:
-    return [each.data["label"] for each in leased.items]
+    return [each.data["name"] for each in leased.items]
 
 
 async def opened(installation: Installation, tenant: str, slots: int = 1) -> None:
-    command = OpenSubscription(name=NAME, types=["token.*"], slots=slots, start="beginning")
+    command = OpenSubscription(name=NAME, types=["platform.*"], slots=slots, start="beginning")
     await execute(installation, tenant, command)
 
 
@@ -97,12 +100,7 @@ async def test_what_was_not_acknowledged_is_sent_again(
     await opened(installation, tenant)
     first = await lease(installation, tenant)
     assert labels(first) == ["1", "2", "3"]
-    assert first.items[0].data == {
-        "id": "1",
-        "label": "1",
-        "permissions": [],
-        "expires_at": None,
-    }
+    assert first.items[0].data == {"name": "1", "description": None, "at": "2030-01-01T00:00:00Z"}
     await acknowledge(installation, tenant, first, first.items[1].cursor)
     second = await lease(installation, tenant)
     assert labels(second) == ["3"]
@@ -152,7 +150,7 @@ async def test_consumers_compete_and_each_stream_keeps_its_order(
             if leased.slot is None:
                 return
             for item in leased.items:
-                seen[item.id].append(item.data["label"])
+                seen[item.id].append(item.data["name"])
                 slots[item.id].add(leased.slot)
             await acknowledge(installation, tenant, leased)
 
@@ -282,15 +280,15 @@ class Labels:
     """Appends to a stream of its own whatever was issued: what it has applied is its events."""
 
     name: ClassVar[str] = "projection:labels"
-    topic: ClassVar[Topic[Event]] = Topic((TokenIssued,))
+    topic: ClassVar[Topic[Event]] = Topic((PlatformRequested,))
 
     def __init__(self) -> None:
         self.poison = ""
         self.applied: list[str] = []
 
     async def apply(self, delivered: Delivered[Event], tx: Transaction) -> None:
-        assert isinstance(delivered.event, TokenIssued)
-        label = delivered.event.label
+        assert isinstance(delivered.event, PlatformRequested)
+        label = delivered.event.name
         digest = await tx.put_blob(label.encode())
         self.applied.append(label)
         if label == self.poison:
@@ -439,7 +437,7 @@ class Counted:
     """Writes one event for each that it applies, and says when it has come so far."""
 
     name = Labels.name
-    topic: ClassVar[Topic[Event]] = Topic((TokenIssued,))
+    topic: ClassVar[Topic[Event]] = Topic((PlatformRequested,))
 
     def __init__(self) -> None:
         self.calls = 0
@@ -448,11 +446,11 @@ class Counted:
         self._since = 0
 
     async def apply(self, delivered: Delivered[Event], tx: Transaction) -> None:
-        assert isinstance(delivered.event, TokenIssued)
+        assert isinstance(delivered.event, PlatformRequested)
         self.calls += 1
         self._since += 1
         found = await tx.find(Subscription, "counted")
-        event = SubscriptionOpened(name=delivered.event.label, types=[], slots=1, start="now")
+        event = SubscriptionOpened(name=delivered.event.name, types=[], slots=1, start="now")
         await tx.append(Subscription, "counted", [event], expected=found.version if found else 0)
         if self._since > self.stop_after:
             self._since = 0

@@ -19,6 +19,7 @@ from standardwebhooks import Webhook as Receiver
 from engine.conductor.catalogue import PROJECTIONS
 from engine.kernel.clock import system_clock
 from engine.kernel.contracts import Query
+from engine.kernel.dispatch import ROOT_TENANT
 from engine.kernel.errors import Conflict, InvalidInput, NotFound, WebNovaError
 from engine.kernel.secret import Secret
 from engine.ledger.streams import Append, NewEvent, Origin
@@ -40,6 +41,7 @@ from engine.ledger.webhooks.endpoints import (
 )
 from engine.ledger.webhooks.sending import DISABLED_AFTER, WAITS, HttpSender, Postman
 from engine.ledger.webhooks.signing import secret_of, signed_headers
+from engine.trust.tenants import CreateTenant, ResumeTenant, SuspendTenant
 from engine.trust.tokens import TokenRevoked
 from storage.database import Database
 from storage.subscriptions import PostgresSlots
@@ -302,6 +304,21 @@ async def test_a_sender_that_dies_leaves_nothing_unsent(
     clock.ahead += sending.SENDING
     await rig.turn()
     assert await rig.deliveries(webhook.id) == [("delivered", 2, 204)]
+
+
+async def test_nothing_is_sent_for_a_suspended_tenant(rig: Rig, inbox: Inbox) -> None:
+    created = CreateTenant(name=rig.tenant, title="Resting")
+    await execute(rig.installation, ROOT_TENANT, created)
+    webhook = await rig.add(inbox.url)
+    await rig.happen()
+    await rig.driver.turn()
+    await execute(rig.installation, ROOT_TENANT, SuspendTenant(name=rig.tenant, reason="unpaid"))
+    await rig.happen()
+    await rig.turn()
+    assert not inbox.got
+    await execute(rig.installation, ROOT_TENANT, ResumeTenant(name=rig.tenant))
+    await rig.turn()
+    assert await rig.deliveries(webhook.id) == [("delivered", 1, 204)] * 2
 
 
 async def test_private_networks_are_out_of_reach(
