@@ -178,8 +178,10 @@ class PostgresMonths:
         async with self._app.transaction(tenant) as connection:
             events = (await connection.execute(UNTIL, {**key, "v": stream.last})).all()
             row = (await connection.execute(BASE, key)).first()
-        base = row and Base(stream.id, row.version, row.fold, row.month, row.data)
-        return [recorded(each) for each in events], base
+        history = [recorded(each) for each in events]
+        if row is None:
+            return history, None
+        return history, Base(stream.id, row.version, row.fold, row.month, row.data)
 
     async def keep(self, tenant: str, kind: str, base: Base) -> None:
         values = {

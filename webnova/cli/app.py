@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from webnova.cli import (
+    archive_commands,
     audit_commands,
     blueprint_commands,
     budget_commands,
@@ -98,6 +99,14 @@ _audit.command("export")(audit_commands.export)
 _audit.command("verify")(audit_commands.verify)
 _audit.command("prove")(audit_commands.prove)
 app.add_typer(_audit, name="audit")
+
+_archive = typer.Typer(
+    help="Keep old months in files that verify by themselves.", no_args_is_help=True
+)
+_archive.command("month")(archive_commands.month)
+_archive.command("drop")(archive_commands.drop)
+_archive.command("restore")(archive_commands.restore)
+app.add_typer(_archive, name="archive", rich_help_panel=_STACK)
 
 _job = typer.Typer(help="Run Python programs on the cluster.", no_args_is_help=True)
 _job.command("submit")(job_commands.submit)

@@ -193,38 +193,38 @@ def event_lines(path: Path) -> Generator[tuple[Line, bytes], None, None]:
 
 
 class ArchivedEvents:
-    """`engine.ledger.transparency.export.Archived` over files of one log; a context manager.
+    """`engine.ledger.transparency.export.Archived` over archives; a context manager.
 
-    Each file is examined first. Raises `InvalidInput` for one that is not intact or of another log.
+    Each file is examined first; `InvalidInput` when one is not intact. Of which log it is does not
+    matter: an event stands in only for a leaf with its own hash.
     """
 
-    def __init__(self, paths: Sequence[Path], origin: str, trust: Trust) -> None:
+    def __init__(self, paths: Sequence[Path], trust: Trust) -> None:
         self._paths = paths
-        self._origin = origin
         self._trust = trust
         self._next: list[tuple[Leaves, tuple[int, bytes] | None]] = []
 
     def __enter__(self) -> Self:
         for path in self._paths:
             report = examined(path, self._trust)
-            if not report.intact or report.origin != self._origin:
-                told = report.findings[0].message if report.findings else "It is of another log."
+            if not report.intact:
                 raise InvalidInput(
-                    f"The archive {str(path)!r} can't stand in for events: {told}",
+                    f"The archive {str(path)!r} can't stand in for events: "
+                    f"{report.findings[0].message}",
                     mend="Check it by itself: `webnova audit verify FILE`.",
                 )
             leaves = _leaves(path)
             self._next.append((leaves, next(leaves, None)))
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         for leaves, _ in self._next:
             leaves.close()
         self._next.clear()
 
     def holds(self, index: int, leaf: bytes) -> bool:
         for number, (leaves, found) in enumerate(self._next):
-            here = found
+            here: tuple[int, bytes] | None = found
             while here is not None and here[0] < index:
                 here = next(leaves, None)
             self._next[number] = (leaves, here)
