@@ -220,7 +220,7 @@ def archives(
         worker=worker,
         archivist=archivist,
         retention=Retention(archivist, months, CATALOGUE, system_clock),
-        restoration=Restoration(notary, months),
+        restoration=Restoration(months),
     )
 
 

@@ -91,8 +91,11 @@ class Authorship(View):
 
 
 class VersionList(View):
+    """Versions up to `archived` are in archives, unless they are listed."""
+
     items: list[Authorship]
     next: int | None = None
+    archived: int = 0
 
 
 class DocumentVersion(View):
@@ -187,7 +190,11 @@ class Versions:
         page = [each for each in history.events if each.version > query.after][: query.limit]
         last = page[-1].version if page else 0
         more = bool(page) and last < history.events[-1].version
-        return VersionList(items=[_authorship(each) for each in page], next=last if more else None)
+        return VersionList(
+            items=[_authorship(each) for each in page],
+            next=last if more else None,
+            archived=history.base.version if history.base else 0,
+        )
 
     async def get(self, query: GetVersion, reader: Reader) -> DocumentVersion:
         history = await self._history(query, reader)

@@ -213,9 +213,9 @@ async def test_versions_in_an_archive_are_said_to_be_there(
     changed = await ask(installation, tenant, CompareVersions(**where))
     assert (changed.old, changed.new) == (2, 3) and changed.items
     listed: VersionList = await ask(installation, tenant, ListVersions(**where))
-    assert [each.version for each in listed.items] == [3]
+    assert ([each.version for each in listed.items], listed.archived) == ([3], 2)
     token: VersionList = await ask(installation, tenant, ListVersions(kind="token", id="t1"))
-    assert token.items == []
+    assert (token.items, token.archived) == ([], 1)
     for query in (
         GetVersion(**where, version=1),
         CompareVersions(**where, old=1),
@@ -622,6 +622,18 @@ async def test_what_the_log_does_not_know_is_not_brought_back(
     assert await admin.fetchval(still, tenant, end_of(month)) == 0
     path.write_bytes(b"".join(lines))
     assert (await kept.restoration.restore(path)).restored == 6
+
+
+async def test_an_altered_event_is_not_archived_as_if_it_were_genuine(
+    installation: Installation, admin: Any, kept: Archives, tenant: str, month: str
+) -> None:
+    await furnish(installation, admin, tenant, month)
+    await admin.execute(
+        "UPDATE events SET data = '{}' WHERE tenant_id = $1 AND kind = 'token'", tenant
+    )
+    with pytest.raises(Conflict, match="is not what was logged"):
+        await kept.archivist.archive(month)
+    await refused(kept, month, "is not what was logged")
 
 
 async def test_the_same_month_gives_the_same_bytes(

@@ -6,6 +6,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, RootModel
 
+from engine.ledger.archive.archiving import ArchiveFile
+from engine.ledger.archive.examination import ArchiveReport
+from engine.ledger.archive.retention import DroppedMonth, RestoredMonth
 from engine.ledger.transparency.export import Report
 from webnova.client import models
 from webnova.client.eventing_models import (
@@ -209,6 +212,14 @@ class DeadLetterRows(RootModel[list[DeadLetter]]):
     """`subscription dead-letters`"""
 
 
+class ArchiveRows(RootModel[list[ArchiveFile]]):
+    """What `webnova archive month` prints."""
+
+
+class VerifyReport(RootModel[ArchiveReport | Report]):
+    """What `webnova audit verify` prints: of an archive, or of an export."""
+
+
 SHAPES: dict[str, type[BaseModel]] = {
     "up": StackStatus,
     "down": StackStatus,
@@ -271,7 +282,10 @@ SHAPES: dict[str, type[BaseModel]] = {
     "token": TokenPlace,
     "audit checkpoint": KeptCheckpoint,
     "audit export": Exported,
-    "audit verify": Report,
+    "audit verify": VerifyReport,
     "audit prove": ProvenEvent,
+    "archive month": ArchiveRows,
+    "archive drop": DroppedMonth,
+    "archive restore": RestoredMonth,
     "job submit": Job,
 }
