@@ -7,6 +7,7 @@ worker role finds the tenants, and the owner of the schema drops the partition.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -18,14 +19,14 @@ from sqlalchemy.pool import NullPool
 
 from engine.kernel.contracts import Base, Recorded
 from engine.kernel.errors import Conflict, NotFound, Unavailable
-from engine.ledger.archive.store import Archived, Stream
+from engine.ledger.archive.store import Archived, History, Stream
 from engine.ledger.metering.periods import end_of, start_of
 from engine.ledger.transparency.export import Entry, Leaf
 from engine.ledger.transparency.merkle import Node
 from engine.ledger.transparency.proofs import covering
 from storage.connections import LOST, unavailable
 from storage.database import Database, driver_url
-from storage.transactions import BASE, EVENT_COLUMNS, HISTORY, recorded
+from storage.transactions import EVENT_COLUMNS, recorded
 from storage.transparency import LEAF_COLUMNS, PostgresLog, leaf_of_row
 
 PAGE = 500
@@ -64,11 +65,26 @@ STREAMS = text(
     GROUP BY kind, id ORDER BY kind, id LIMIT :limit
     """
 )
-UNTIL = text(HISTORY.text.replace("version >= :v", "version <= :v"))
-KEEP_BASE = text(
+OF_STREAMS = (
+    "unnest(CAST(:kinds AS text[]), CAST(:ids AS text[]), CAST(:lasts AS integer[]))"
+    " AS s (kind, id, last)"
+)
+HISTORIES = text(
+    f"SELECT {', '.join('e.' + each.strip() for each in EVENT_COLUMNS.split(','))} FROM events e"
+    f" JOIN {OF_STREAMS} ON e.kind = s.kind AND e.id = s.id AND e.version <= s.last"
+    " WHERE e.tenant_id = :t ORDER BY e.kind, e.id, e.version"
+)
+BASES = text(
+    f"SELECT kind, id, version, fold, month, data FROM document_bases JOIN {OF_STREAMS}"
+    " USING (kind, id) WHERE tenant_id = :t"
+)
+KEEP_BASES = text(
     """
     INSERT INTO document_bases AS b (tenant_id, kind, id, version, fold, month, data)
-    VALUES (:t, :k, :i, :version, :fold, :month, CAST(CAST(:data AS text) AS jsonb))
+    SELECT :t, n.kind, n.id, n.version, n.fold, n.month, CAST(n.data AS jsonb)
+    FROM unnest(CAST(:kinds AS text[]), CAST(:ids AS text[]), CAST(:versions AS integer[]),
+        CAST(:folds AS smallint[]), CAST(:months AS text[]), CAST(:data AS text[])
+    ) AS n (kind, id, version, fold, month, data)
     ON CONFLICT (tenant_id, kind, id) DO UPDATE SET version = excluded.version,
         fold = excluded.fold, month = excluded.month, data = excluded.data
     WHERE b.version <= excluded.version
@@ -173,28 +189,36 @@ class PostgresMonths:
                 return
             kind, id = rows[-1].kind, rows[-1].id
 
-    async def history(self, tenant: str, stream: Stream) -> tuple[list[Recorded], Base | None]:
-        key = {"t": tenant, "k": stream.kind, "i": stream.id}
-        async with self._app.transaction(tenant) as connection:
-            events = (await connection.execute(UNTIL, {**key, "v": stream.last})).all()
-            row = (await connection.execute(BASE, key)).first()
-        history = [recorded(each) for each in events]
-        if row is None:
-            return history, None
-        return history, Base(stream.id, row.version, row.fold, row.month, row.data)
-
-    async def keep(self, tenant: str, kind: str, base: Base) -> None:
+    async def histories(self, tenant: str, streams: Sequence[Stream]) -> list[History]:
         values = {
             "t": tenant,
-            "k": kind,
-            "i": base.id,
-            "version": base.version,
-            "fold": base.fold,
-            "month": base.month,
-            "data": json.dumps(base.data),
+            "kinds": [each.kind for each in streams],
+            "ids": [each.id for each in streams],
+            "lasts": [each.last for each in streams],
+        }
+        events: defaultdict[tuple[str, str], list[Recorded]] = defaultdict(list)
+        async with self._app.transaction(tenant) as connection:
+            for row in await connection.execute(HISTORIES, values):
+                events[row.kind, row.id].append(recorded(row))
+            bases = {
+                (row.kind, row.id): Base(row.id, row.version, row.fold, row.month, row.data)
+                for row in await connection.execute(BASES, values)
+            }
+        keys = [(each.kind, each.id) for each in streams]
+        return [(events[key], bases.get(key)) for key in keys]
+
+    async def keep(self, tenant: str, bases: Sequence[tuple[str, Base]]) -> None:
+        values = {
+            "t": tenant,
+            "kinds": [kind for kind, _ in bases],
+            "ids": [base.id for _, base in bases],
+            "versions": [base.version for _, base in bases],
+            "folds": [base.fold for _, base in bases],
+            "months": [base.month for _, base in bases],
+            "data": [json.dumps(base.data) for _, base in bases],
         }
         async with self._app.transaction(tenant) as connection:
-            await connection.execute(KEEP_BASE, values)
+            await connection.execute(KEEP_BASES, values)
 
     async def note(self, tenant: str, found: Archived) -> None:
         values = {

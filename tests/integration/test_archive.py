@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import hashlib
 import itertools
 import json
 import shutil
-from asyncio import to_thread
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -588,6 +588,43 @@ async def test_a_busy_table_is_waited_for_only_shortly(
     assert (await kept.retention.drop(month)).events == 6
 
 
+async def test_nobody_fails_while_a_month_is_dropped(
+    installation: Installation, kept: Archives, furnished: tuple[str, str, Path]
+) -> None:
+    tenant, month, _ = furnished
+    dropped = asyncio.Event()
+
+    async def write(writer: int) -> int:
+        number = 0
+        while not dropped.is_set() or number < 5:
+            await grow(installation, tenant, f"w{writer}-{number}")
+            number += 1
+        return number
+
+    async def read() -> None:
+        while not dropped.is_set():
+            await installation.feed.read(tenant, after=None)
+            assert await installation.streams.read(tenant, "platform", "before-1")
+
+    async def drop() -> None:
+        await kept.retention.drop(month)
+        dropped.set()
+
+    *counts, _, _ = await asyncio.gather(*(write(writer) for writer in range(4)), read(), drop())
+    async with installation.transactions.reading(tenant) as reader:
+        ids = [each async for each in pages(reader)]
+    assert sum(each.startswith("w") for each in ids) == sum(each or 0 for each in counts)
+    assert await keep_up(installation, tenant) == sum(each or 0 for each in counts)
+
+
+async def pages(reader: Any) -> AsyncIterator[str]:
+    after = None
+    while page := await reader.ids(Platform, after=after):
+        for each in page:
+            yield each
+        after = page[-1]
+
+
 async def test_events_in_the_default_partition_stay(
     installation: Installation, admin: Any, kept: Archives, tenant: str
 ) -> None:
@@ -665,7 +702,7 @@ async def test_the_command_line_archives_drops_and_brings_back(
     }
 
     async def run(*words: str) -> tuple[int, Any]:
-        done = await to_thread(
+        done = await asyncio.to_thread(
             CliRunner().invoke, command_line, ["--json", "archive", *words], env=environment
         )
         return done.exit_code, json.loads(done.stdout)

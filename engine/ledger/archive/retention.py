@@ -14,7 +14,7 @@ from engine.kernel.contracts import Base, Catalogue, Recorded, View
 from engine.kernel.errors import Conflict, InvalidInput
 from engine.ledger.archive.archiving import Archivist, Compared
 from engine.ledger.archive.examination import event_lines, examined
-from engine.ledger.archive.store import Months, Stream
+from engine.ledger.archive.store import History, Months, Stream
 from engine.ledger.metering.periods import end_of
 from engine.ledger.transparency.canonical import SAFE, event_bytes
 from engine.ledger.transparency.export import Line, Place, Trust
@@ -98,16 +98,28 @@ class Retention:
             )
 
     async def _keep_bases(self, tenant: str, month: str) -> int:
-        count = 0
+        count, size, page = 0, 0, list[Stream]()
         async for stream in self._months.streams(tenant, month):
-            base = await self._base(tenant, month, stream)
-            if base is not None:
-                await self._months.keep(tenant, stream.kind, base)
-                count += 1
-        return count
+            page.append(stream)
+            size += stream.last
+            if size >= PAGE:
+                count += await self._keep_page(tenant, month, page)
+                size, page = 0, []
+        return count + (await self._keep_page(tenant, month, page) if page else 0)
 
-    async def _base(self, tenant: str, month: str, stream: Stream) -> Base | None:
-        """What the document was at its last version of the month; None if later is kept already."""
+    async def _keep_page(self, tenant: str, month: str, page: Sequence[Stream]) -> int:
+        histories = await self._months.histories(tenant, page)
+        bases = [
+            (stream.kind, self._base(tenant, month, stream, history))
+            for stream, history in zip(page, histories, strict=True)
+            # A base of a later version covers this month as well.
+            if history[1] is None or history[1].version <= stream.last
+        ]
+        await self._months.keep(tenant, bases)
+        return len(bases)
+
+    def _base(self, tenant: str, month: str, stream: Stream, history: History) -> Base:
+        """What the document was at its last version of the month."""
         document = self._catalogue.documents.get(stream.kind)
         if document is None:
             raise Conflict(
@@ -116,10 +128,7 @@ class Retention:
                 mend="Drop the month with the version of WebNova that knows the kind.",
                 tenant=tenant,
             )
-        history, known = await self._months.history(tenant, stream)
-        if known is not None and known.version > stream.last:
-            return None
-        found = self._catalogue.refold(document, history, known)
+        found = self._catalogue.refold(document, *history)
         assert found is not None
         data = found.document.model_dump(mode="json")
         return Base(stream.id, found.version, document.fold_version, month, data)

@@ -30,6 +30,10 @@ class Archived:
     events: int
 
 
+History = tuple[Sequence[Recorded], Base | None]
+"""Events of a stream in their order, and the base of its document if there is one."""
+
+
 class Months(Protocol):
     """The events of all tenants of an installation by month (YYYY-MM, UTC)."""
 
@@ -55,12 +59,12 @@ class Months(Protocol):
         """The streams of documents that have events in the month."""
         ...
 
-    async def history(self, tenant: str, stream: Stream) -> tuple[Sequence[Recorded], Base | None]:
-        """The events up to the stream's last version, and the base that it has already."""
+    async def histories(self, tenant: str, streams: Sequence[Stream]) -> Sequence[History]:
+        """For each stream its events up to its last version, and the base that it has already."""
         ...
 
-    async def keep(self, tenant: str, kind: str, base: Base) -> None:
-        """Keep the base unless there is one of a later version."""
+    async def keep(self, tenant: str, bases: Sequence[tuple[str, Base]]) -> None:
+        """Keep each base, with the kind of its document, unless there is one of a later version."""
         ...
 
     async def note(self, tenant: str, found: Archived) -> None:
