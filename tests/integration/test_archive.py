@@ -243,6 +243,11 @@ async def test_an_archive_comes_back_exactly_and_may_come_twice(
     assert (done.tenant, done.events, done.restored) == (tenant, 6, 6)
     assert await admin.fetch(everything, tenant) == before
     assert (await kept.restoration.restore(path)).restored == 0
+    await admin.execute("DELETE FROM events WHERE tenant_id = $1 AND kind = 'note'", tenant)
+    with pytest.raises(Conflict, match="only 3 of them"):
+        await kept.archivist.archive(month)
+    await refused(kept, month, "events that the database does not|another than in the database")
+    assert (await kept.restoration.restore(path)).restored == 3
     assert (await installation.auditor().check(tenant)).intact
     # And it may be dropped once more.
     assert (await kept.retention.drop(month)).events == 6
@@ -668,8 +673,9 @@ async def test_an_altered_event_is_not_archived_as_if_it_were_genuine(
     await admin.execute(
         "UPDATE events SET data = '{}' WHERE tenant_id = $1 AND kind = 'token'", tenant
     )
-    with pytest.raises(Conflict, match="is not what was logged"):
-        await kept.archivist.archive(month)
+    for _ in range(2):
+        with pytest.raises(Conflict, match="is not what was logged"):
+            await kept.archivist.archive(month)
     await refused(kept, month, "is not what was logged")
 
 

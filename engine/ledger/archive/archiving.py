@@ -94,11 +94,16 @@ class Archivist:
         if not path.exists():
             return None
         report = examined(path, Trust(self._notary.verifiers(tenant)))
-        if not report.intact or report.events > count:
+        if report.intact and report.events > count:
             raise Conflict(
-                f"The archive {str(path)!r} is there and differs: the database has {count} "
-                f"events, the file {report.events}, and it is "
-                f"{'intact' if report.intact else 'not intact'}.",
+                f"The archive {str(path)!r} holds {report.events} events, the database only "
+                f"{count} of them.",
+                mend="Bring the others back first: `webnova archive restore FILE`.",
+                tenant=tenant,
+            )
+        if not report.intact:
+            raise Conflict(
+                f"The archive {str(path)!r} is there and not intact: {report.findings[0].message}",
                 mend="Look at it with `webnova audit verify FILE`, then move it elsewhere.",
                 tenant=tenant,
             )

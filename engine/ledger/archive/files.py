@@ -31,6 +31,8 @@ from engine.ledger.transparency.export import LogHeader
 from engine.ledger.transparency.merkle import Node
 from engine.ledger.transparency.notes import encoded
 
+LEVEL = 6
+"""Of the compression; the highest makes files of events less than a hundredth smaller."""
 MAGIC = b"\x1f\x8b"
 LONGEST_LINE = 64 * 1024 * 1024
 """Bytes; no line of an archive or export is longer."""
@@ -125,7 +127,9 @@ async def write(path: Path, lines: AsyncIterator[bytes]) -> None:
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
         scratch = Path(name)
         with os.fdopen(descriptor, "wb") as raw:
-            with gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as packed:
+            with gzip.GzipFile(
+                filename="", fileobj=raw, mode="wb", compresslevel=LEVEL, mtime=0
+            ) as packed:
                 async for line in lines:
                     packed.write(line)
             raw.flush()
