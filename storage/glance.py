@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from engine.kernel.contracts import Document, Recorded, Versioned
+from engine.kernel.contracts import Base, Document, Recorded, Versioned
 from engine.kernel.selections import Selection
 from engine.ledger.tenancy.suspension import Suspension, Suspensions
 from storage.connections import LOST, Connections, unavailable
@@ -112,6 +112,9 @@ class PrefetchedReader:
     async def history(
         self, document: type[Document], id: str, *, from_version: int = 1
     ) -> Sequence[Recorded]:
+        raise NotPrefetched
+
+    async def base(self, document: type[Document], id: str) -> Base | None:
         raise NotPrefetched
 
     async def blob(self, digest: str) -> bytes:

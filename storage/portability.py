@@ -52,6 +52,8 @@ DERIVED = {
     "log_heads": "computed from the leaves",
     "document_fields": "folded from the events, as documents are",
     "document_folds": "says of which version of the fold the documents here are",
+    "document_bases": "stand in for events that are in archives only; a tenant leaves with all",
+    "archived_months": "says which files hold them; a tenant leaves with all of its months",
     "subscriptions": "places in this database's order; those of the tenant begin anew elsewhere",
     "dead_letters": "what a subscription that begins anew is sent again",
     "deletions": "the installation's own decision about the tenant, recorded in its register",

@@ -30,6 +30,8 @@ ORDER = {
     "events": "xid DESC",
     "documents": "kind",
     "document_fields": "kind",
+    "document_bases": "kind",
+    "archived_months": "month",
     "document_folds": "kind",
     "event_ids": "event_id",
     "idempotency": "key",

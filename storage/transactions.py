@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.kernel.clock import Clock, system_clock
 from engine.kernel.contracts import (
+    Base,
     Call,
     Catalogue,
     Document,
@@ -23,6 +24,7 @@ from engine.kernel.contracts import (
     Schedulable,
     Versioned,
     canonical_json,
+    complete,
 )
 from engine.kernel.dispatch import Rebuilt
 from engine.kernel.errors import (
@@ -76,6 +78,10 @@ ALL_FOLDED = text(
 HISTORY = text(
     f"SELECT {EVENT_COLUMNS} FROM events"
     " WHERE tenant_id = :t AND kind = :k AND id = :i AND version >= :v ORDER BY version"
+)
+BASE = text(
+    "SELECT version, fold, month, data FROM document_bases"
+    " WHERE tenant_id = :t AND kind = :k AND id = :i"
 )
 APPEND = text(
     "SELECT webnova.append(:t, :k, :i, :expected, CAST(:ids AS uuid[]), CAST(:types AS text[]),"
@@ -146,9 +152,14 @@ class PostgresReader:
         """The document of a row, folded anew when another version of the fold has made it."""
         if row.fold == document.fold_version:
             return Versioned(id, row.version, document.model_validate(row.data))
-        fresh = self._catalogue.refold(document, await self.history(document, id))
+        fresh = await self._refolded(document, id)
         assert fresh is not None
         return fresh
+
+    async def _refolded(self, document: type[D], id: str) -> Versioned[D] | None:
+        history = await self.history(document, id)
+        base = None if complete(history) else await self.base(document, id)
+        return self._catalogue.refold(document, history, base)
 
     async def list(
         self,
@@ -203,7 +214,7 @@ class PostgresReader:
     async def rebuild(self, document: type[D], id: str) -> Rebuilt:
         key = self._key(document.kind, id)
         row = (await self._connection.execute(HOLD, key)).first()
-        fresh = self._catalogue.refold(document, await self.history(document, id))
+        fresh = await self._refolded(document, id)
         if row is None or fresh is None:
             raise NotFound(f"There is no {document.kind} {id!r}.")
         data = fresh.document.model_dump(mode="json")
@@ -219,6 +230,10 @@ class PostgresReader:
     ) -> Sequence[Recorded]:
         values = {**self._key(document.kind, id), "v": from_version}
         return [recorded(row) for row in await self._connection.execute(HISTORY, values)]
+
+    async def base(self, document: type[Document], id: str) -> Base | None:
+        row = (await self._connection.execute(BASE, self._key(document.kind, id))).first()
+        return None if row is None else Base(id, row.version, row.fold, row.month, row.data)
 
     async def blob(self, digest: str) -> bytes:
         row = (await self._connection.execute(FETCH, {"t": self.tenant, "d": digest})).first()

@@ -83,6 +83,10 @@ PASSED = text(
     " AND (xid, position) <= (CAST(CAST(:last_x AS text) AS xid8), :last_p)"
     " ORDER BY e.xid, e.position LIMIT :limit"
 )
+MONTHS = text(
+    "SELECT month, first_leaf, last_leaf FROM archived_months"
+    " WHERE tenant_id = :t AND last_leaf >= :start AND first_leaf < :end ORDER BY month"
+)
 LAST_PLACE = text(
     "SELECT xid::text AS xid_text, position FROM log_leaves"
     " WHERE tenant_id = :t AND index < :size ORDER BY index DESC LIMIT 1"
@@ -127,11 +131,11 @@ class PostgresLog:
 
     async def leaf(self, index: int) -> Leaf | None:
         rows = await self._rows(LEAVES, start=index, end=index + 1, limit=1)
-        return _leaf(rows[0]) if rows else None
+        return leaf_of_row(rows[0]) if rows else None
 
     async def leaf_of(self, event_id: UUID) -> Leaf | None:
         rows = await self._rows(LEAF_OF, e=event_id)
-        return _leaf(rows[0]) if rows else None
+        return leaf_of_row(rows[0]) if rows else None
 
     async def event(self, leaf: Leaf) -> Recorded | None:
         return (await self._events([leaf.event_id])).get(leaf.event_id)
@@ -198,9 +202,22 @@ class PostgresLog:
     async def entries(self, start: int, end: int) -> list[Entry]:
         """The leaves from `start` on, at most `PAGE`, each with its event as it is stored now."""
         rows = await self._rows(LEAVES, start=start, end=end, limit=PAGE)
-        leaves = [_leaf(row) for row in rows]
+        leaves = [leaf_of_row(row) for row in rows]
         events = await self._events([leaf.event_id for leaf in leaves])
-        return [Entry(leaf, events.get(leaf.event_id)) for leaf in leaves]
+        gone = [leaf for leaf in leaves if leaf.event_id not in events]
+        months = await self._months(gone) if gone else {}
+        return [Entry(leaf, events.get(leaf.event_id), months.get(leaf.index)) for leaf in leaves]
+
+    async def _months(self, leaves: Sequence[Leaf]) -> dict[int, str]:
+        """For each leaf in an archive its month; where archives meet there may be several."""
+        rows = await self._rows(MONTHS, start=leaves[0].index, end=leaves[-1].index + 1)
+        found = {
+            leaf.index: " or ".join(
+                row.month for row in rows if row.first_leaf <= leaf.index <= row.last_leaf
+            )
+            for leaf in leaves
+        }
+        return {index: months for index, months in found.items() if months}
 
     async def last_place(self, size: int) -> tuple[int, int]:
         """Where the last event of the first `size` leaves was when it was logged."""
@@ -234,7 +251,7 @@ class PostgresLog:
         return {event.event_id: event for event in found}
 
 
-def _leaf(row: Row[Any]) -> Leaf:
+def leaf_of_row(row: Row[Any]) -> Leaf:
     return Leaf(
         index=row.number,
         event_id=str(row.event_id),

@@ -34,6 +34,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
             "tests/integration/test_event_store.py",
             "tests/integration/test_restore.py",
             "tests/integration/test_documents.py",
+            "tests/integration/test_archive.py",
             "tests/unit/kernel/test_upcasts.py",
             "tests/integration/test_transparency.py",
             "tests/integration/test_transparency_interop.py",

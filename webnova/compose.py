@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any
 
 from engine.conductor.catalogue import CATALOGUE, all_handlers
@@ -20,6 +21,8 @@ from engine.kernel.dispatch import Dispatcher, Handlers, require, shown
 from engine.kernel.errors import Unavailable
 from engine.kernel.personal import Opener
 from engine.kernel.secret import Secret
+from engine.ledger.archive.archiving import Archivist as MonthArchivist
+from engine.ledger.archive.retention import Restoration, Retention
 from engine.ledger.metering.store import Holds, Metering
 from engine.ledger.subscriptions.store import Checkpoints
 from engine.ledger.tenancy.archivist import Archivist
@@ -37,6 +40,8 @@ from engine.ledger.webhooks.sending import HttpSender
 from engine.ledger.webhooks.store import Deliveries
 from engine.trust.tenants import GetTenant, Tenant
 from engine.trust.tokens import Token, authenticate, parse
+from storage.archive import PostgresMonths
+from storage.bootstrap import DatabaseUrls
 from storage.budgets import PostgresHolds
 from storage.connections import Connections
 from storage.database import Database
@@ -232,6 +237,39 @@ def _notary(home: Home, publisher: str, logs: PostgresLogs) -> Notary:
 @lru_cache(maxsize=8)
 def _webhook_key(home: Home) -> Secret:
     return home.create().secret("webhook-key")
+
+
+@dataclass(frozen=True, slots=True)
+class Archives:
+    """One process's way to archive, drop and bring back months of every tenant."""
+
+    installation: Installation
+    worker: Database
+    archivist: MonthArchivist
+    retention: Retention
+    restoration: Restoration
+
+    async def close(self) -> None:
+        await self.worker.close()
+        await self.installation.close()
+
+
+def archives(
+    name: str, urls: DatabaseUrls, home: Home, *, directory: Path | None = None
+) -> Archives:
+    """What keeps archives below `directory`, the home's own by default."""
+    installation = compose(name, pool=2, url=urls.app.reveal(), home=home)
+    worker = Database(urls.worker.reveal(), size=1, name=name)
+    months = PostgresMonths(installation.database, worker, urls.owner.reveal())
+    notary = installation.notary()
+    archivist = MonthArchivist(notary, installation.logs, months, directory or home.archive)
+    return Archives(
+        installation=installation,
+        worker=worker,
+        archivist=archivist,
+        retention=Retention(archivist, months, CATALOGUE, system_clock),
+        restoration=Restoration(months),
+    )
 
 
 def work_queue(name: str, *, pool: int = 2, url: str | None = None) -> PostgresWorkQueue:

@@ -146,6 +146,14 @@ async def get_blueprint(query: GetBlueprint, reader: Reader) -> BlueprintView:
         if history and history[0].version == query.version:
             saved = BlueprintSaved.model_validate(history[0].data)
             return _view(query.platform, query.version, BlueprintRecord.fold(None, saved))
+        base = await reader.base(BlueprintRecord, query.platform)
+        if base is not None and query.version <= base.version:
+            raise NotFound(
+                f"Version {query.version} is in the archive of {base.month} or of an earlier "
+                "month.",
+                mend="Bring it back with `webnova archive restore FILE`.",
+                month=base.month,
+            )
     raise NotFound(f"There is no such Blueprint of a platform {query.platform!r}.")
 
 
@@ -163,7 +171,7 @@ async def get_history(query: GetBlueprintHistory, reader: Reader) -> BlueprintHi
                 saved_by=str(recorded.metadata.get("caller", "")),
             )
         )
-    if not items:
+    if not items and await reader.find(BlueprintRecord, query.platform) is None:
         raise NotFound(f"There is no Blueprint of a platform {query.platform!r}.")
     return BlueprintHistory(items=items)
 

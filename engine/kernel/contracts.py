@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, runtime_chec
 
 from pydantic import BaseModel, ConfigDict
 
-from engine.kernel.errors import UnknownEvent
+from engine.kernel.errors import Unavailable, UnknownEvent
 from engine.kernel.ids import uuid7
 
 
@@ -191,6 +191,21 @@ class Recorded:
         return f"{self.xid}-{self.position}"
 
 
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What a document was at `version`, kept because events up to it were archived and dropped.
+
+    `fold` is the version of the fold that made `data`, `month` (YYYY-MM) the last dropped month
+    that holds events of the document.
+    """
+
+    id: str
+    version: int
+    fold: int
+    month: str
+    data: Mapping[str, Any]
+
+
 class Catalogue:
     """Every document kind and event type that an installation knows.
 
@@ -246,13 +261,46 @@ class Catalogue:
                 data[name] = {k: value for k, value in data[name].items() if k != key}
         return data
 
-    def refold(self, document: type[D], history: Sequence[Recorded]) -> Versioned[D] | None:
-        """The document that its events give, or None for an empty history."""
+    def refold(
+        self, document: type[D], history: Sequence[Recorded], base: Base | None = None
+    ) -> Versioned[D] | None:
+        """The document that its events give, or None when there is nothing of it.
+
+        A history that lacks events goes on from `base`. Raises `Unavailable` when it can't: when
+        the base was made by another version of the fold, or events after it are missing.
+        """
         state: D | None = None
+        id, version = history[0].id if history else "", 0
+        if base is not None and not complete(history):
+            if base.fold != document.fold_version:
+                raise archived(document.kind, base)
+            state, id, version = document.model_validate(base.data), base.id, base.version
+            history = [each for each in history if each.version > version]
         for recorded in history:
+            if recorded.version != version + 1:
+                raise Unavailable(
+                    f"Events of the {document.kind} {id!r} are missing before version "
+                    f"{recorded.version}.",
+                    mend="Bring back the archives that hold them: `webnova archive restore`.",
+                )
             event = self.decode(recorded.type, recorded.data, recorded.schema_version)
-            state = document.fold(state, event)
-        return None if state is None else Versioned(history[-1].id, history[-1].version, state)
+            state, version = document.fold(state, event), recorded.version
+        return None if state is None else Versioned(id, version, state)
+
+
+def complete(history: Sequence[Recorded]) -> bool:
+    """Whether the events of a stream, in order, are there from the first on."""
+    return bool(history) and len(history) == history[-1].version
+
+
+def archived(kind: str, base: Base) -> Unavailable:
+    return Unavailable(
+        f"The {kind} {base.id!r} can't be folded anew: its events up to {base.month} are in "
+        "archives, and what was kept in their place was made by another version of the fold.",
+        mend=f"Bring back the tenant's {base.month}.jsonl.gz and those before it: "
+        "`webnova archive restore FILE`.",
+        month=base.month,
+    )
 
 
 def canonical_json(value: Any) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from engine.kernel.contracts import (
+    Base,
     Call,
     Caller,
     Command,
@@ -75,7 +76,13 @@ class Reader(Protocol):
 
     async def history(
         self, document: type[Document], id: str, *, from_version: int = 1
-    ) -> Sequence[Recorded]: ...
+    ) -> Sequence[Recorded]:
+        """The events of the document that are there; archived ones are not."""
+        ...
+
+    async def base(self, document: type[Document], id: str) -> Base | None:
+        """What the document was where its archived events end; None when there are none."""
+        ...
 
     async def blob(self, digest: str) -> bytes:
         """Content by its SHA-256 hex digest; `NotFound` when this tenant has none such."""

@@ -1,19 +1,22 @@
 """Every version of every document: what it was, what changed, and who changed each part.
 
 A document is the fold of its events, so each of its versions can be had again by folding fewer of
-them. Nothing is stored for it. Versions show documents whole, as an audit does, and need its
-permission.
+them. Nothing is stored for it. Versions whose events were archived and dropped are not there until
+the archive is brought back; where they end, the document's base stands in for them. Versions show
+documents whole, as an audit does, and need its permission.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, JsonValue
 
 from engine.kernel.contracts import (
+    Base,
     Call,
     Catalogue,
     Command,
@@ -22,6 +25,7 @@ from engine.kernel.contracts import (
     Query,
     Recorded,
     View,
+    complete,
 )
 from engine.kernel.dispatch import Handlers, Reader, Transaction, require
 from engine.kernel.errors import Conflict, InvalidInput, NotFound
@@ -87,8 +91,11 @@ class Authorship(View):
 
 
 class VersionList(View):
+    """Versions up to `archived` are in archives, unless they are listed."""
+
     items: list[Authorship]
     next: int | None = None
+    archived: int = 0
 
 
 class DocumentVersion(View):
@@ -141,27 +148,62 @@ def handlers(catalogue: Catalogue, others: Handlers) -> Handlers:
     return made
 
 
+@dataclass(frozen=True, slots=True)
+class History:
+    """What there is of a document: its events, and the base when they lack some before it."""
+
+    document: type[Document]
+    events: Sequence[Recorded]
+    base: Base | None
+
+    @property
+    def newest(self) -> int:
+        last = self.events[-1].version if self.events else 0
+        return max(last, self.base.version if self.base else 0)
+
+    def until(self, version: int) -> Sequence[Recorded]:
+        """The events up to a version that is there; `NotFound` when it is not."""
+        if version > self.newest:
+            raise NotFound(f"There is no version {version}; the newest is {self.newest}.")
+        found = [each for each in self.events if each.version <= version]
+        archived = self.base is not None and version < self.base.version
+        if archived and len(found) != version:
+            raise self.gone(f"Version {version}")
+        return found
+
+    def gone(self, what: str) -> NotFound:
+        assert self.base is not None
+        return NotFound(
+            f"{what} is in the archive of {self.base.month} or of an earlier month.",
+            mend="Bring it back with `webnova archive restore FILE`, or read the file itself.",
+            month=self.base.month,
+        )
+
+
 class Versions:
     def __init__(self, catalogue: Catalogue, others: Handlers) -> None:
         self._catalogue = catalogue
         self._others = others
 
     async def list(self, query: ListVersions, reader: Reader) -> VersionList:
-        _, history = await self._history(query, reader)
-        page = [each for each in history if each.version > query.after][: query.limit]
+        history = await self._history(query, reader)
+        page = [each for each in history.events if each.version > query.after][: query.limit]
         last = page[-1].version if page else 0
-        more = bool(page) and last < history[-1].version
-        return VersionList(items=[_authorship(each) for each in page], next=last if more else None)
+        more = bool(page) and last < history.events[-1].version
+        return VersionList(
+            items=[_authorship(each) for each in page],
+            next=last if more else None,
+            archived=history.base.version if history.base else 0,
+        )
 
     async def get(self, query: GetVersion, reader: Reader) -> DocumentVersion:
-        document, history = await self._history(query, reader)
-        data = self._at(document, history, query.version)
+        history = await self._history(query, reader)
+        data = self._at(history, query.version)
         return DocumentVersion(kind=query.kind, id=query.id, version=query.version, data=data)
 
     async def restore(self, command: RestoreDocument, tx: Transaction, call: Call) -> View:
-        document, history = await self._history(command, tx)
-        self._known(history, command.version)
-        wish = self._folded_to(document, history, command.version).restoring()
+        history = await self._history(command, tx)
+        wish = self._folded_to(history, command.version).restoring()
         if wish is None:
             raise Conflict(
                 f"A {command.kind} tells what has happened; no version of it can be restored.",
@@ -170,31 +212,33 @@ class Versions:
         require(call.caller, type(wish).permission, call.tenant)
         handler, _ = self._others.commands[type(wish)]
         await handler(wish, tx, call)
-        found = await tx.find(document, command.id)
+        found = await tx.find(history.document, command.id)
         assert found is not None
         data = found.document.model_dump(mode="json")
         return DocumentVersion(kind=command.kind, id=command.id, version=found.version, data=data)
 
     async def compare(self, query: CompareVersions, reader: Reader) -> Differences:
-        document, history = await self._history(query, reader)
-        new = history[-1].version if query.new is None else query.new
+        history = await self._history(query, reader)
+        new = history.newest if query.new is None else query.new
         old = new - 1 if query.old is None else query.old
         if old > new:
             raise InvalidInput(
                 f"Version {old} comes after version {new}.", mend="Name the older one first."
             )
-        before = dict(_values(self._at(document, history, old))) if old else {}
-        after = dict(_values(self._at(document, history, new)))
+        before = dict(_values(self._at(history, old))) if old else {}
+        after = dict(_values(self._at(history, new)))
         return Differences(old=old, new=new, items=list(_differences(before, after)))
 
     async def blame(self, query: BlameDocument, reader: Reader) -> Blame:
-        document, history = await self._history(query, reader)
-        version = history[-1].version if query.version is None else query.version
-        self._known(history, version)
+        history = await self._history(query, reader)
+        version = history.newest if query.version is None else query.version
+        events = history.until(version)
+        if history.base is not None:
+            raise history.gone(f"Who wrote what up to version {history.base.version}")
         known: dict[str, tuple[Any, Recorded]] = {}
         state: Document | None = None
-        for recorded in history[:version]:
-            state = self._folded(document, state, recorded)
+        for recorded in events:
+            state = self._folded(history.document, state, recorded)
             fresh = dict(_values(state.model_dump(mode="json")))
             kept = {path for path in fresh if path in known and known[path][0] == fresh[path]}
             known = {
@@ -207,35 +251,25 @@ class Versions:
         ]
         return Blame(version=version, items=items)
 
-    async def _history(
-        self, query: VersionQuery | RestoreDocument, reader: Reader
-    ) -> tuple[type[Document], Sequence[Recorded]]:
+    async def _history(self, query: VersionQuery | RestoreDocument, reader: Reader) -> History:
         document = self._catalogue.documents.get(query.kind)
         if document is None:
             known = ", ".join(sorted(self._catalogue.documents))
             raise NotFound(f"No documents are of the kind {query.kind!r}; there are: {known}.")
-        history = await reader.history(document, query.id)
-        if not history:
+        events = await reader.history(document, query.id)
+        base = None if complete(events) else await reader.base(document, query.id)
+        if not events and base is None:
             raise NotFound(f"There is no {query.kind} {query.id!r}.")
-        return document, history
+        return History(document, events, base)
 
-    def _at(
-        self, document: type[Document], history: Sequence[Recorded], version: int
-    ) -> dict[str, Any]:
-        self._known(history, version)
-        return self._folded_to(document, history, version).model_dump(mode="json")
+    def _at(self, history: History, version: int) -> dict[str, Any]:
+        return self._folded_to(history, version).model_dump(mode="json")
 
-    def _folded_to(
-        self, document: type[Document], history: Sequence[Recorded], version: int
-    ) -> Document:
-        found = self._catalogue.refold(document, history[:version])
+    def _folded_to(self, history: History, version: int) -> Document:
+        events = history.until(version)
+        found = self._catalogue.refold(history.document, events, history.base)
         assert found is not None
         return found.document
-
-    @staticmethod
-    def _known(history: Sequence[Recorded], version: int) -> None:
-        if version > len(history):
-            raise NotFound(f"There is no version {version}; the newest is {len(history)}.")
 
     def _folded(
         self, document: type[Document], state: Document | None, recorded: Recorded

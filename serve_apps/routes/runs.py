@@ -105,7 +105,8 @@ async def stream_run_events(
     if view.state in ENDED and last_event_id is not None:
         async with installation.transactions.reading(session.tenant) as reader:
             history = await reader.history(Run, id)
-        if is_past(last_event_id, history[-1]):
+        # Archived events lie before every cursor that is still good.
+        if not history or is_past(last_event_id, history[-1]):
             return Response(status_code=204)
     events = installation.feed.subscribe(session.tenant, after=last_event_id, kind=Run.kind, id=id)
     frames = recorded_frames(events, session.prove_again, lambda event: event.type in LAST)

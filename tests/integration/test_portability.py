@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from sqlalchemy import text
 
 from engine.conductor.requests import CreatePlatform
 from engine.conductor.runs import Run
@@ -69,6 +70,14 @@ async def furnish(installation: Installation, tenant: str) -> str:
     return token
 
 
+STANDING_IN = (
+    "INSERT INTO document_bases (tenant_id, kind, id, version, fold, month, data)"
+    " VALUES (:t, 'platform', 'long-gone', 1, 1, '2020-01', '{}')",
+    "INSERT INTO archived_months (tenant_id, month, first_leaf, last_leaf, events)"
+    " VALUES (:t, '2020-01', 0, 0, 1)",
+)
+
+
 async def subscribe(installation: Installation, tenant: str) -> None:
     opened = OpenSubscription(name="copy", types=["*"], start="beginning")
     await execute(installation, tenant, opened)
@@ -82,6 +91,9 @@ async def subscribe(installation: Installation, tenant: str) -> None:
     async with installation.transactions.writing(call(tenant)) as tx:
         await tx.part(Deliveries).add(webhook.id, event, datetime.now(UTC))
         assert await tx.select(Run, Selection())
+    for statement in STANDING_IN:
+        async with installation.database.transaction(tenant) as connection:
+            await connection.execute(text(statement), {"t": tenant})
 
 
 async def spend(installation: Installation, tenant: str) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from webnova.cli import (
+    archive_commands,
     audit_commands,
     blueprint_commands,
     budget_commands,
@@ -118,6 +119,13 @@ _subject = typer.Typer(help="Personal data, and its erasure.", no_args_is_help=T
 _subject.command("show")(subject_commands.show)
 _subject.command("erase")(subject_commands.erase)
 app.add_typer(_subject, name="subject")
+_archive = typer.Typer(
+    help="Keep old months in files that verify by themselves.", no_args_is_help=True
+)
+_archive.command("month")(archive_commands.month)
+_archive.command("drop")(archive_commands.drop)
+_archive.command("restore")(archive_commands.restore)
+app.add_typer(_archive, name="archive", rich_help_panel=_STACK)
 
 _job = typer.Typer(help="Run Python programs on the cluster.", no_args_is_help=True)
 _job.command("submit")(job_commands.submit)

@@ -17,7 +17,6 @@ from webnova.cli.command import command, stop
 from webnova.cli.exits import ExitCode
 from webnova.cli.output import Output, isolated
 from webnova.cli.sources import connect, read_text, written
-from webnova.cli.sources import opened as opened_file
 
 if TYPE_CHECKING:
     from engine.ledger.transparency.export import Report
@@ -103,26 +102,29 @@ def verify(
         typer.Option(help="A checkpoint that you kept outside; repeatable."),
     ] = None,
     vkey: Keys = None,
+    archive: Annotated[
+        list[Path] | None,
+        typer.Option(help="An archive with events that the export no longer has; repeatable."),
+    ] = None,
 ) -> None:
-    """Check every event of an export against its log, its signature and your own checkpoints.
+    """Check every event of an export or archive against its log, signature and your checkpoints.
 
     With a file nothing has to run and no address is asked.
     """
-    from engine.ledger.transparency.export import Examination, Trust
+    from engine.ledger.archive.examination import ArchivedEvents, examination_of
+    from engine.ledger.transparency.export import Trust
     from engine.ledger.transparency.notes import Verifier
 
-    trust = Trust(
-        [Verifier.parse(each) for each in vkey or []],
-        [read_text(each) for each in checkpoint or []],
-    )
-    with _lines(export) as lines:
+    keys = [Verifier.parse(each) for each in vkey or []]
+    kept = [read_text(each) for each in checkpoint or []]
+    with ArchivedEvents(archive or [], Trust(keys)) as archived, _lines(export) as lines:
         header = next(lines, None)
         if header is None:
             raise InvalidInput("The export is empty.", mend="Name a file that was written whole.")
-        examination = Examination(header, trust)
+        examination = examination_of(header, Trust(keys, kept, archived))
         for line in lines:
             examination.line(line)
-    report = examination.report()
+        report = examination.report()
     output.value(report)
     _tell(output, report)
     if not report.intact:
@@ -209,7 +211,12 @@ def _tell(output: Output, report: Report) -> None:
     if (more := report.finding_count - len(report.findings)) > 0:
         output.say(f"✗ … and {more} more.", style="red")
     if report.intact:
-        output.say(f"✓ All {report.size} events of {report.origin} are intact.", style="green")
+        from engine.ledger.archive.examination import ArchiveReport
+
+        whole = f"All {report.size} events"
+        if isinstance(report, ArchiveReport):
+            whole = f"All {report.events} events of {report.month}"
+        output.say(f"✓ {whole} of {report.origin} are intact.", style="green")
     if not report.outside:
         output.say(
             "Nothing from outside the export took part: a file forged as a whole would pass too. "
@@ -227,5 +234,7 @@ def _lines(export: Path | None) -> Iterator[Iterator[bytes]]:
     elif str(export) == "-":
         yield iter(sys.stdin.buffer)
     else:
-        with opened_file(export) as file:
-            yield iter(file)
+        from engine.ledger.archive.files import reading
+
+        with reading(export) as lines:
+            yield lines

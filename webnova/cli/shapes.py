@@ -6,6 +6,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, RootModel
 
+from engine.ledger.archive.archiving import ArchiveFile
+from engine.ledger.archive.examination import ArchiveReport
+from engine.ledger.archive.retention import DroppedMonth, RestoredMonth
 from engine.ledger.tenancy.archive import Inspected
 from engine.ledger.transparency.export import Report
 from webnova.client import models, subjects, tenancy
@@ -216,6 +219,14 @@ class TenantRows(BaseModel):
     tenants: list[tenancy.Tenant]
 
 
+class ArchiveRows(RootModel[list[ArchiveFile]]):
+    """What `webnova archive month` prints."""
+
+
+class VerifyReport(RootModel[ArchiveReport | Report]):
+    """What `webnova audit verify` prints: of an archive, or of an export."""
+
+
 SHAPES: dict[str, type[BaseModel]] = {
     "up": StackStatus,
     "down": StackStatus,
@@ -278,7 +289,7 @@ SHAPES: dict[str, type[BaseModel]] = {
     "token": TokenPlace,
     "audit checkpoint": KeptCheckpoint,
     "audit export": Exported,
-    "audit verify": Report,
+    "audit verify": VerifyReport,
     "audit prove": ProvenEvent,
     "tenant create": tenancy.TenantCreated,
     "tenant list": TenantRows,
@@ -292,5 +303,8 @@ SHAPES: dict[str, type[BaseModel]] = {
     "tenant recipient": subjects.Recipient,
     "subject show": subjects.Subject,
     "subject erase": subjects.Subject,
+    "archive month": ArchiveRows,
+    "archive drop": DroppedMonth,
+    "archive restore": RestoredMonth,
     "job submit": Job,
 }

@@ -33,7 +33,9 @@ def list_versions(output: Output, kind: Kind, id: Id) -> None:
             page = client.versions(kind, id, after=after)
             items += page.items
             after = page.next
-    output.value(VersionList(items=items))
+    output.value(VersionList(items=items, archived=page.archived))
+    if page.archived:
+        output.say(f"Versions up to {page.archived} are in archives, unless they are listed here.")
     for each in items:
         output.say(f"{_line(each)}  {each.type}")
 

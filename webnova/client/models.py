@@ -164,6 +164,7 @@ class Authorship(Answer):
 class VersionList(Answer):
     items: list[Authorship]
     next: int | None = None
+    archived: int = 0
 
 
 class DocumentVersion(Answer):

@@ -129,6 +129,11 @@ class Home:
         return self.root / "audit"
 
     @property
+    def archive(self) -> Path:
+        """Archived months of events, unless they are archived elsewhere."""
+        return self.root / "archive"
+
+    @property
     def cache(self) -> Path:
         return self.root / "cache"
 

@@ -11,6 +11,9 @@ checkpoint's log, in its order, with
 * `place` and `logged`: where the event lies in the reading order now, and where it did when it was
   logged, each as `xid-position`.
 
+* `archive`: where `event` is null because its month was archived and dropped, that month; left
+  out otherwise.
+
 Events in the logged part of the reading order that the log doesn't know follow at the end, with
 null for `index`, `leaf` and `logged`. In an untouched ledger there are none.
 """
@@ -20,7 +23,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 from engine.kernel.contracts import Message, Recorded, View, canonical_json
 from engine.kernel.errors import InvalidInput
@@ -60,13 +63,20 @@ class Entry:
 
     leaf: Leaf | None
     event: Recorded | None
+    archive: str | None = None
+    """The month in whose archive a missing event should be."""
 
 
-class Header(Message):
-    webnova_audit: Literal[1] = 1
+class LogHeader(Message):
+    """What the first line of every file about a log says."""
+
     tenant: str
     checkpoint: str
     vkey: str
+
+
+class Header(LogHeader):
+    webnova_audit: Literal[1] = 1
 
 
 class Stream(Message):
@@ -82,6 +92,7 @@ class Line(Message):
     stream: Stream
     place: str | None
     logged: str | None
+    archive: str | None = None
 
 
 class Finding(View):
@@ -140,15 +151,27 @@ def entry_line(entry: Entry) -> bytes:
         "place": None if event is None else event.cursor,
         "logged": None if leaf is None else f"{leaf.place[0]}-{leaf.place[1]}",
     }
+    if entry.archive is not None:
+        line["archive"] = entry.archive
     return canonical_json(line).encode() + b"\n"
+
+
+class Archived(Protocol):
+    def holds(self, index: int, leaf: bytes) -> bool:
+        """Whether an archive has the event of this leaf. Asked in the order of the log."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """What a reader holds that does not come from the export: keys and checkpoints."""
+    """What a reader holds that does not come from the export: keys and checkpoints.
+
+    `archives` are the events of dropped months, which were verified by themselves before.
+    """
 
     verifiers: Sequence[Verifier] = ()
     checkpoints: Sequence[str] = ()
+    archives: Archived | None = None
 
 
 class Examination:
@@ -159,9 +182,12 @@ class Examination:
     none of this log or carries no good signature.
     """
 
+    form: ClassVar[type[LogHeader]] = Header
+    written_by: ClassVar[str] = "webnova audit export"
+
     def __init__(self, header: bytes, trust: Trust) -> None:
         self._number = 1
-        self._header: Header = self._parsed(Header, header)
+        self._header: LogHeader = self._parsed(self.form, header)
         self._findings: list[Finding] = []
         self._count = 0
         self._logged = Frontier()
@@ -243,7 +269,7 @@ class Examination:
 
     def _check_event(self, line: Line, leaf: bytes) -> None:
         if line.event is None:
-            self._find("missing", line, "is in the log but no longer in the event store")
+            self._check_missing(line, leaf)
             return
         if hash_leaf(line.event.encode()) != leaf:
             self._find("altered", line, "is not what was logged")
@@ -253,6 +279,15 @@ class Examination:
             tenant = None
         if tenant != self._header.tenant:
             self._find("wrong_tenant", line, f"is not of the tenant {self._header.tenant!r}")
+
+    def _check_missing(self, line: Line, leaf: bytes) -> None:
+        archives = self._trust.archives
+        if archives is not None and archives.holds(line.index or 0, leaf):
+            return
+        what = "is in the log but no longer in the event store"
+        if line.archive is not None:
+            what += f"; it should be in the archive of {line.archive}, which was not given"
+        self._find("missing", line, what)
 
     def _check_place(self, line: Line) -> None:
         logged = _place(line.logged, self._number)
@@ -300,8 +335,8 @@ class Examination:
             return model.model_validate_json(raw)
         except ValueError as error:
             raise InvalidInput(
-                f"Line {self._number} is none of an audit export.",
-                mend="Name a file that `webnova audit export` has written, whole.",
+                f"Line {self._number} is none of a file of a tenant's log.",
+                mend=f"Name a file that `{self.written_by}` has written, whole.",
             ) from error
 
 

@@ -57,14 +57,23 @@ class Frontier:
 
         n appends cost n leaf and less than n node hashes in all.
         """
+        return self.append_subtree(0, leaf)
+
+    def append_subtree(self, level: int, root: bytes) -> list[Node]:
+        """As `append`, for the root of a complete subtree over the next `2^level` leaves.
+
+        Raises `ValueError` when no subtree of that level begins after the leaves so far.
+        """
+        if self.size % (1 << level):
+            raise ValueError("no complete subtree of this level begins here")
         completed: list[Node] = []
-        index, level, current = self.size, 0, leaf
+        index, at, current = self.size >> level, level, root
         while index & 1:
             current = hash_node(self._hashes.pop(), current)
-            index, level = index >> 1, level + 1
-            completed.append(Node(level, index, current))
+            index, at = index >> 1, at + 1
+            completed.append(Node(at, index, current))
         self._hashes.append(current)
-        self.size += 1
+        self.size += 1 << level
         return completed
 
     def root(self) -> bytes:

@@ -80,6 +80,18 @@ async def consistency(store: StoredHashes, old: int, new: int) -> list[bytes]:
     return path[::-1]
 
 
+async def covering(store: StoredHashes, start: int, end: int) -> list[Node]:
+    """The fewest complete subtrees that cover the leaves `start` … `end - 1`, in order."""
+    nodes: list[Node] = []
+    while start < end:
+        level = (end - start).bit_length() - 1
+        if start:
+            level = min(level, (start & -start).bit_length() - 1)
+        nodes.append(Node(level, start >> level, await _complete(store, level, start >> level)))
+        start += 1 << level
+    return nodes
+
+
 async def _range(store: StoredHashes, start: int, end: int) -> bytes:
     """The root over the leaves `start` … `end - 1`, a range at which RFC 6962 parts a tree."""
     parts: list[bytes] = []
