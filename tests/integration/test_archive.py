@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import itertools
 import json
+import os
 import shutil
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
@@ -42,15 +43,19 @@ from engine.ledger.versions import (
 )
 from engine.trust.tokens import IssueToken, RevokeToken, Token, TokenRevoked
 from storage.archive import PostgresMonths
-from storage.bootstrap import ROLES, DatabaseUrls
+from storage.bootstrap import DatabaseUrls
 from tests.conftest import TestDatabase
 from tests.integration.conftest import execute, owner
 from tests.integration.test_ledger import requested
 from tests.integration.test_transparency import keep_up, superuser
 from tests.integration.test_versions import FIRST, SECOND, THIRD
 from webnova.cli.app import app as command_line
+from webnova.cli.exits import ExitCode
 from webnova.compose import Archives, Installation, archives
+from webnova.stack.home import Home
 from webnova.stack.postgres import EmbeddedPostgres
+from webnova.stack.processes import ProcessRef
+from webnova.stack.state import StackState
 
 _months = itertools.count(2021 * 12)
 
@@ -692,7 +697,6 @@ async def test_the_same_month_gives_the_same_bytes(
 
 async def test_the_command_line_archives_drops_and_brings_back(
     installation: Installation,
-    postgres: TestDatabase,
     postgres_server: EmbeddedPostgres,
     admin: Any,
     tenant: str,
@@ -700,19 +704,22 @@ async def test_the_command_line_archives_drops_and_brings_back(
     tmp_path: Path,
 ) -> None:
     await furnish(installation, admin, tenant, month)
-    assert installation.home is not None
-    for role in ROLES:
-        shutil.copy(postgres_server.secrets_dir / role, installation.home.secrets / role)
-    environment = {
-        "WEBNOVA_HOME": str(installation.home.root),
-        "WEBNOVA_DATABASE_URL": postgres.admin_url,
-    }
+    home = Home.at(tmp_path / "home").create()
+    shutil.copytree(postgres_server.secrets_dir, home.secrets, dirs_exist_ok=True)
+    environment = {"WEBNOVA_HOME": str(home.root)}
 
     async def run(*words: str) -> tuple[int, Any]:
         done = await asyncio.to_thread(
             CliRunner().invoke, command_line, ["--json", "archive", *words], env=environment
         )
         return done.exit_code, json.loads(done.stdout)
+
+    code, told = await run("month", month)
+    assert code == ExitCode.UNAVAILABLE and "webnova up" in told["error"]["mend"]
+    here = ProcessRef.of(os.getpid())
+    assert here is not None
+    running = StackState(instance="x", supervisor=here, postgres_port=postgres_server.port)
+    running.save(home.stack_file)
 
     directory = str(tmp_path / "disk")
     code, files = await run("month", month, "--to", directory)
@@ -724,3 +731,5 @@ async def test_the_command_line_archives_drops_and_brings_back(
     assert code == 0 and done["events"] == 6
     code, back = await run("restore", files[0]["file"])
     assert code == 0 and back["restored"] == 6
+    code, files = await run("month", month)
+    assert code == 0 and Path(files[0]["file"]) == place_of(home.archive, tenant, month)
