@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 import structlog
 
@@ -67,7 +69,7 @@ def loops(name: str, installation: Installation) -> Mapping[str, tuple[Turn, flo
         "readers": (watch, PAUSE_S),
     }
     try:
-        removal = Removal(purge(name), _forget, _told("tenant not removed"))
+        removal = Removal(purge(name), partial(_forget, installation), _told("tenant not removed"))
         found["removal"] = (removal.turn, PAUSE_S)
     except Unavailable as error:
         # Nothing is deleted without the role that may; everything else goes on.
@@ -93,5 +95,7 @@ def _warn(stall: Stall) -> None:
     )
 
 
-async def _forget(tenant: str) -> None:
+async def _forget(installation: Installation, tenant: str) -> None:
     await call(find(HOST).forget.remote(tenant))
+    if installation.home is not None:
+        await asyncio.to_thread(installation.home.forget, tenant)

@@ -83,6 +83,7 @@ BEHIND = text(
     " coalesce((SELECT xid FROM log_heads WHERE tenant_id = :t), '0'),"
     " coalesce((SELECT position FROM log_heads WHERE tenant_id = :t), 0)))"
 )
+COUNT = text("SELECT count(*) FROM events WHERE tenant_id = :t")
 HEAD_ROWS = text(
     "SELECT kind, id, version::text AS version FROM documents"
     ' WHERE tenant_id = :t AND data IS NULL ORDER BY kind COLLATE "C", id COLLATE "C"'
@@ -143,6 +144,10 @@ class PostgresSnapshot:
     async def behind(self) -> bool:
         found = await self._connection.execute(BEHIND, {"t": self._tenant})
         return bool(found.scalar_one())
+
+    async def lacking(self, size: int) -> int:
+        found = await self._connection.execute(COUNT, {"t": self._tenant})
+        return size - int(found.scalar_one())
 
     async def entries(self, start: int, end: int) -> Sequence[Entry]:
         return await self._log.entries(start, end)

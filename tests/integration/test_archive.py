@@ -245,6 +245,9 @@ async def test_an_archive_comes_back_exactly_and_may_come_twice(
     everything = "SELECT e::text FROM events e WHERE tenant_id = $1 ORDER BY position"
     before = await admin.fetch(everything, tenant)
     await kept.retention.drop(month)
+    with pytest.raises(Conflict, match="not in the database"):
+        async for _ in installation.archivist().export(tenant, "T"):
+            pytest.fail("a tenant left without its archived events")
     done = await kept.restoration.restore(path)
     assert (done.tenant, done.events, done.restored) == (tenant, 6, 6)
     assert await admin.fetch(everything, tenant) == before

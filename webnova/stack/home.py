@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -169,6 +170,11 @@ class Home:
                 mend="Set WEBNOVA_HOME to a directory that you own and may write to.",
             ) from error
         return self
+
+    def forget(self, tenant: str) -> None:
+        """Remove the tenant's archived months. Published checkpoints stay as proof."""
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(self.archive / tenant)
 
     def secret(self, name: str) -> Secret:
         """The secret called `name`, made at random when it is asked for the first time."""

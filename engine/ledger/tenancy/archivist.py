@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, Protocol
 
-from engine.kernel.errors import Unavailable
+from engine.kernel.errors import Conflict, Unavailable
 from engine.ledger.tenancy.archive import (
     DocumentDigest,
     End,
@@ -41,6 +41,10 @@ class Snapshot(Protocol):
 
     async def behind(self) -> bool:
         """Whether there are events that the log of this instant doesn't hold yet."""
+        ...
+
+    async def lacking(self, size: int) -> int:
+        """How many of the log's events are not in the database."""
         ...
 
     async def entries(self, start: int, end: int) -> Sequence[Entry]:
@@ -130,7 +134,8 @@ class Archivist:
         and with them whatever they could open. Raises `InvalidInput` for no recipient's key.
 
         The log is closed over every event of that instant first. Raises `Unavailable` before the
-        first line when it can't be, because events are written faster or a transaction stays open.
+        first line when it can't be, because events are written faster or a transaction stays open,
+        and `Conflict` while events are in archives only.
         """
         luggage = Luggage(tenant, recipient, self._vault)
         for _ in range(ATTEMPTS):
@@ -139,6 +144,7 @@ class Archivist:
             async with self._snapshots.open(tenant) as snapshot:
                 head = await snapshot.head()
                 if not await snapshot.behind():
+                    _require_all(await snapshot.lacking(head.size))
                     note = await self._notary.checkpoint(tenant)
                     if Checkpoint.of(note).size == head.size:
                         async for raw in self._lines(title, note, snapshot, luggage):
@@ -186,4 +192,14 @@ class Archivist:
                 sha256=total.sha256,
                 note=self._notary.attest(tenant, said),
             )
+        )
+
+
+def _require_all(lacking: int) -> None:
+    if lacking > 0:
+        raise Conflict(
+            f"{lacking} events of the tenant's log are not in the database.",
+            mend="Bring archived months back first: `webnova archive restore FILE`. If none was "
+            "dropped, something was deleted: `webnova audit verify` names it.",
+            events=lacking,
         )

@@ -116,3 +116,13 @@ def test_settings_name_the_wrong_variable(name: str, value: str) -> None:
         Settings.from_environment({name: value})
     assert name in caught.value.detail
     assert caught.value.mend
+
+
+def test_a_deleted_tenants_archives_go_and_others_stay(tmp_path: Path) -> None:
+    home = Home.at(tmp_path)
+    for tenant in ("gone", "there"):
+        (home.archive / tenant).mkdir(parents=True)
+        (home.archive / tenant / "2026-01.jsonl.gz").write_bytes(b"x")
+    home.forget("gone")
+    home.forget("gone")
+    assert [each.name for each in home.archive.iterdir()] == ["there"]
