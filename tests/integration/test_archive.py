@@ -254,6 +254,11 @@ async def test_an_archive_comes_back_exactly_and_may_come_twice(
     await refused(kept, month, "events that the database does not|another than in the database")
     assert (await kept.restoration.restore(path)).restored == 3
     assert (await installation.auditor().check(tenant)).intact
+    other = "UPDATE events SET type = $2 WHERE tenant_id = $1 AND kind = 'token'"
+    await admin.execute(other, tenant, "token.revoked")
+    with pytest.raises(Conflict, match="stored otherwise"):
+        await kept.restoration.restore(path)
+    await admin.execute(other, tenant, "token.issued")
     # And it may be dropped once more.
     assert (await kept.retention.drop(month)).events == 6
 
