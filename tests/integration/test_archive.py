@@ -314,6 +314,26 @@ async def test_streams_go_on_over_several_dropped_months(
     assert (await ask(installation, tenant, version)).version == 1
 
 
+async def test_a_later_month_moves_the_base_on(
+    installation: Installation, admin: Any, kept: Archives, tenant: str
+) -> None:
+    await execute(installation, tenant, CreatePlatform(name="shop", blueprint=FIRST))
+    for content in (SECOND, THIRD):
+        await execute(installation, tenant, SaveBlueprint(platform="shop", content=content))
+    for number, month in enumerate(("2020-06", "2020-07"), start=1):
+        await age(admin, tenant, month, f"kind = 'blueprint' AND version = {number}")
+    await keep_up(installation, tenant)
+    for number, month in enumerate(("2020-06", "2020-07"), start=1):
+        await kept.archivist.archive(month)
+        await kept.retention.drop(month)
+        versions: VersionList = await ask(
+            installation, tenant, ListVersions(kind="blueprint", id="shop")
+        )
+        assert versions.archived == number
+        told = await execute(installation, tenant, RebuildDocuments(kind="blueprint"))
+        assert told.checked == 1 and not told.changed
+
+
 def edited(lines: list[bytes], number: int, **changes: Any) -> list[bytes]:
     line = {**json.loads(lines[number]), **changes}
     text = json.dumps(line, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
