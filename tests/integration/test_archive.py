@@ -258,6 +258,11 @@ async def test_an_archive_comes_back_exactly_and_may_come_twice(
     await refused(kept, month, "events that the database does not|another than in the database")
     assert (await kept.restoration.restore(path)).restored == 3
     assert (await installation.auditor().check(tenant)).intact
+    other = "UPDATE events SET type = $2 WHERE tenant_id = $1 AND kind = 'token'"
+    await admin.execute(other, tenant, "token.revoked")
+    with pytest.raises(Conflict, match="stored otherwise"):
+        await kept.restoration.restore(path)
+    await admin.execute(other, tenant, "token.issued")
     # And it may be dropped once more.
     assert (await kept.retention.drop(month)).events == 6
 
@@ -311,6 +316,26 @@ async def test_streams_go_on_over_several_dropped_months(
     assert not (await execute(installation, tenant, RebuildDocuments(kind="blueprint"))).changed
     await kept.restoration.restore(Path(files[0]))
     assert (await ask(installation, tenant, version)).version == 1
+
+
+async def test_a_later_month_moves_the_base_on(
+    installation: Installation, admin: Any, kept: Archives, tenant: str
+) -> None:
+    await execute(installation, tenant, CreatePlatform(name="shop", blueprint=FIRST))
+    for content in (SECOND, THIRD):
+        await execute(installation, tenant, SaveBlueprint(platform="shop", content=content))
+    for number, month in enumerate(("2020-06", "2020-07"), start=1):
+        await age(admin, tenant, month, f"kind = 'blueprint' AND version = {number}")
+    await keep_up(installation, tenant)
+    for number, month in enumerate(("2020-06", "2020-07"), start=1):
+        await kept.archivist.archive(month)
+        await kept.retention.drop(month)
+        versions: VersionList = await ask(
+            installation, tenant, ListVersions(kind="blueprint", id="shop")
+        )
+        assert versions.archived == number
+        told = await execute(installation, tenant, RebuildDocuments(kind="blueprint"))
+        assert told.checked == 1 and not told.changed
 
 
 def edited(lines: list[bytes], number: int, **changes: Any) -> list[bytes]:

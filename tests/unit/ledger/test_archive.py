@@ -160,6 +160,14 @@ def test_a_number_that_no_json_holds_is_refused() -> None:
         event_of(line)
 
 
+async def test_what_no_leaf_covers_is_covered_by_the_trailer() -> None:
+    lines = await archive([True])
+    place = b'"741-1"'
+    assert lines[1].count(place) == 2
+    lines[1] = lines[1].replace(place, b'"742-1"')
+    assert [each.problem for each in check(lines).findings] == ["altered"]
+
+
 async def written(path: Path, lines: list[bytes]) -> Path:
     async def each() -> AsyncIterator[bytes]:
         for line in lines:
