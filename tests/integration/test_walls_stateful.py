@@ -104,7 +104,7 @@ def prove(url: str, *, pool: int, wanted: int, shrink: bool = True) -> None:
 
 
 def test_one_connection_never_carries_a_tenant_over(postgres: TestDatabase) -> None:
-    prove(postgres.app_url, pool=1, wanted=sized(FULL, 0.4))
+    prove(postgres.app_url, pool=1, wanted=sized(FULL, 0.2))
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def pooled_url(pooled_urls: DatabaseUrls) -> str:
 def test_one_server_connection_behind_a_pooler_never_carries_a_tenant_over(
     pooled_url: str,
 ) -> None:
-    prove(pooled_url, pool=3, wanted=sized(FULL, 0.3))
+    prove(pooled_url, pool=3, wanted=sized(FULL, 0.2))
 
 
 @pytest.mark.parametrize("module", [database, streams])
