@@ -25,8 +25,8 @@ from engine.ledger.subscriptions.store import BEGINNING
 from engine.ledger.tenancy.archive import Digest, DocumentDigest, Manifest, Part, Row
 from engine.ledger.tenancy.archivist import SUBJECT_KEYS, unpacked
 from engine.ledger.tenancy.subjects import Vault
-from engine.ledger.transparency.canonical import event_bytes, event_of
-from engine.ledger.transparency.export import Header, Line
+from engine.ledger.transparency.canonical import event_bytes
+from engine.ledger.transparency.export import Header, Line, event_of_line
 from engine.ledger.transparency.merkle import Frontier, hash_leaf
 from engine.ledger.transparency.notes import Checkpoint
 from engine.ledger.webhooks.endpoints import PROJECTION, SLOTS, Webhook
@@ -197,7 +197,7 @@ class _Writer:
         for raw in lines:
             content = json.loads(raw)
             if "event" in content:
-                waiting.events.append(_event(Line.model_validate(content)))
+                waiting.events.append(event_of_line(Line.model_validate(content)))
             elif "row" in content:
                 await self._take(waiting, Row.model_validate(content))
             elif "blob" in content:
@@ -337,15 +337,6 @@ class _Writer:
                 "The events do not fold to the documents that were exported.",
                 mend="Bring both installations to the same version and export again.",
             )
-
-
-def _event(line: Line) -> Recorded:
-    try:
-        if line.event is not None:
-            return event_of(line.event)
-    except ValueError as error:
-        raise InvalidInput(f"Event {line.index} can't be read.") from error
-    raise InvalidInput(f"Event {line.index} is missing.")
 
 
 def _json(value: Any) -> str:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import timedelta
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from engine.kernel.clock import Clock
 from engine.kernel.contracts import Base, Catalogue, Recorded, View
@@ -16,8 +14,8 @@ from engine.ledger.archive.archiving import Archivist, Compared
 from engine.ledger.archive.examination import event_lines, examined
 from engine.ledger.archive.store import History, Months, Stream
 from engine.ledger.metering.periods import end_of
-from engine.ledger.transparency.canonical import SAFE, event_bytes
-from engine.ledger.transparency.export import Line, Place, Trust
+from engine.ledger.transparency.canonical import event_bytes
+from engine.ledger.transparency.export import Line, Trust, event_of_line
 from engine.ledger.transparency.merkle import hash_leaf
 from engine.ledger.transparency.notes import decoded_hash
 
@@ -168,7 +166,7 @@ class Restoration:
         )
 
     async def _insert(self, tenant: str, lines: Sequence[Line]) -> None:
-        events = [event_of(line) for line in lines]
+        events = [event_of_line(line) for line in lines]
         known = await self._months.leaves(tenant, [event.event_id for event in events])
         leaves = {}
         for line, event in zip(lines, events, strict=True):
@@ -197,42 +195,3 @@ class Restoration:
                 )
 
         await self._months.restore(tenant, events, check)
-
-
-def event_of(line: Line) -> Recorded:
-    """The event of a line, the inverse of `event_bytes` together with the place in the line.
-
-    Raises `InvalidInput` for numbers that no JSON holds.
-    """
-    content: dict[str, Any] = json.loads(line.event or "null", parse_int=_number)
-    for pointer in content.pop("exact"):
-        _restore_number(content, pointer)
-    xid, position = _place(line)
-    at = datetime.fromisoformat(content.pop("at"))
-    return Recorded(xid=xid, position=position, at=at, **content)
-
-
-def _number(text: str) -> int | float:
-    """A number without a point. Beyond what is safe it was a double, or `exact` would name it."""
-    number = int(text)
-    return number if abs(number) <= SAFE else float(text)
-
-
-def _place(line: Line) -> Place:
-    xid, _, position = (line.logged or "").partition("-")
-    return int(xid), int(position)
-
-
-def _restore_number(content: Mapping[str, Any], pointer: str) -> None:
-    *path, last = [name.replace("~1", "/").replace("~0", "~") for name in pointer.split("/")[1:]]
-    holder: Any = content
-    for name in path:
-        holder = holder[int(name) if isinstance(holder, list) else name]
-    key: Any = int(last) if isinstance(holder, list) else last
-    written = str(holder[key])
-    if "x" not in written:
-        raise InvalidInput(
-            f"The number {written} at {pointer} can't be brought back.",
-            mend="It is larger than any number that JSON readers agree on; read the file itself.",
-        )
-    holder[key] = int(written, 16)

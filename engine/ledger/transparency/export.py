@@ -22,12 +22,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Protocol
 
 from engine.kernel.contracts import Message, Recorded, View, canonical_json
 from engine.kernel.errors import InvalidInput
-from engine.ledger.transparency.canonical import event_bytes
+from engine.ledger.transparency.canonical import event_bytes, event_of
 from engine.ledger.transparency.merkle import Frontier, hash_leaf
 from engine.ledger.transparency.notes import (
     Checkpoint,
@@ -160,6 +160,20 @@ class Archived(Protocol):
     def holds(self, index: int, leaf: bytes) -> bool:
         """Whether an archive has the event of this leaf. Asked in the order of the log."""
         ...
+
+
+def event_of_line(line: Line) -> Recorded:
+    """The event of a line, where it lay when it was logged; the inverse of `entry_line`.
+
+    Raises `InvalidInput` for a line without an event, or with one that can't be read.
+    """
+    if line.event is None:
+        raise InvalidInput(f"Event {line.index} is missing.")
+    try:
+        xid, _, position = (line.logged or "").partition("-")
+        return replace(event_of(line.event), xid=int(xid), position=int(position))
+    except ValueError as error:
+        raise InvalidInput(f"Event {line.index} can't be read.") from error
 
 
 @dataclass(frozen=True, slots=True)
