@@ -675,9 +675,10 @@ async def test_events_in_the_default_partition_stay(
         await keep_up(installation, tenant)
         await kept.archivist.archive("2019-05")
         await refused(kept, "2019-05", "no partition of their own")
-        assert await admin.fetchval("SELECT count(*) FROM events_default") == 1
+        mine = "SELECT count(*) FROM events_default WHERE tenant_id = $1"
+        assert await admin.fetchval(mine, tenant) == 1
     finally:
-        await admin.execute("DELETE FROM events_default")
+        await admin.execute("DELETE FROM events_default WHERE tenant_id = $1", tenant)
 
 
 async def test_what_the_log_does_not_know_is_not_brought_back(
