@@ -80,9 +80,13 @@ class StepProgressed(Event):
     message: str
 
 
+HIDDEN = frozenset({"address", "blueprint"})
+"""Parts of a step's output that are for the machinery, not for readers of the run."""
+
+
 class StepCompleted(Event):
     type = "run.step_completed"
-    private = frozenset({"output.address", "output.blueprint"})
+    private = frozenset(f"output.{name}" for name in HIDDEN)
 
     step: str
     output: dict[str, Any]
@@ -251,10 +255,6 @@ class RunView(View):
 class RunList(View):
     items: list[RunView]
     next: str | None = None
-
-
-HIDDEN = frozenset({"address", "blueprint"})
-"""Parts of a step's output that are for the machinery, not for readers of the run."""
 
 
 def view(run: Run) -> RunView:
