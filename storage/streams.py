@@ -50,6 +50,9 @@ COLUMNS = (
 PARAMETERS = "$1, $2, $3, $4, $5, $6, $7, $8, $9::text::jsonb, $10, $11::text::jsonb"
 APPEND = f"SELECT webnova.append({PARAMETERS})"
 APPEND_ALONE = f"SELECT webnova.append_alone({PARAMETERS})"
+APPEND_ONE = (
+    "SELECT webnova.append_one($1, $2, $3, $4, $5, $6, $7, $8::text::jsonb, $9::text::jsonb, $10)"
+)
 SCOPE = "SELECT set_config('webnova.tenant', $1, true)"
 REGISTER = (
     "INSERT INTO webnova.event_ids (tenant_id, event_id, kind, id, version)"
@@ -114,7 +117,10 @@ class PostgresEventStore:
         if len(rows) == 1 and not named:
             with translated():
                 async with self._connections.borrow() as connection:
-                    head = await connection.fetchval(APPEND_ALONE, *rows[0])
+                    if len(appends[0].events) == 1:
+                        head = await connection.fetchval(APPEND_ONE, *_one(rows[0]))
+                    else:
+                        head = await connection.fetchval(APPEND_ALONE, *rows[0])
             return [Appended(appends[0].kind, appends[0].id, head)]
         try:
             return await self._append_all(tenant, appends, rows)
@@ -215,6 +221,12 @@ def _parameters(tenant: str, append: Append, origin: Origin, at: datetime) -> tu
         at,
         None,
     )
+
+
+def _one(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arguments of `append_one` from those of `append` with a single event."""
+    *place, ids, types, schemas, data, metadata, at, _ = row
+    return (*place, ids[0], types[0], schemas[0], data[0], metadata, at)
 
 
 async def _append_all(

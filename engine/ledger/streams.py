@@ -28,6 +28,8 @@ LARGEST_EXACT = 2**53 - 1
 
 
 SURROGATE = re.compile("[\ud800-\udfff]")
+SUSPICIOUS = re.compile(r"\\u0000|[0-9]{16}")
+"""JSON text with a NUL character, or with a number that may be too large to be exact."""
 
 
 class Expected(IntEnum):
@@ -162,9 +164,16 @@ def encoded(event: Event) -> str:
     for name in event.personal:
         if isinstance(getattr(event, name), str):
             raise _refused((event.type, name), "personal data must be sealed before it is stored")
-    _check(data, (event.type,))
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    if len(text.encode()) > MOST_BYTES:
+    try:
+        text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        size = len(text.encode())
+    except (ValueError, RecursionError):
+        _check(data, (event.type,))
+        raise
+    # The walk is dear, and text without any of this has nothing that it would refuse.
+    if SUSPICIOUS.search(text) or text.count("{") + text.count("[") >= MOST_NESTED:
+        _check(data, (event.type,))
+    if size > MOST_BYTES:
         raise TooLarge(
             f"An event of the type {event.type!r} has more than {MOST_BYTES:,} bytes.",
             mend="Keep the large part as content of its own, and its digest in the event.",

@@ -77,6 +77,8 @@ PUBLIC_FUNCTIONS = {
     "current_tenant": "policies call it as whoever reads",
     "append": "runs with its caller's rights, and rows are checked by the policies",
     "append_alone": "as append",
+    "append_one": "as append",
+    "advance": "as append",
     "lock_streams": "takes locks that anybody may take, and reads nothing",
     "check_entry": "as append",
     "current_xid": "tells a number of the transaction itself",
@@ -89,6 +91,8 @@ PUBLIC_FUNCTIONS = {
 UNPINNED = {
     "append": "its caller can create nothing that a search path could find; tables are qualified",
     "append_alone": "as append",
+    "append_one": "as append",
+    "advance": "as append",
     "make_event_partitions": "only the owner may call it; tables are qualified",
 }
 """Functions without a search path of their own."""
