@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, InvalidOperation
 from typing import Annotated, Literal, TypeVar
@@ -13,7 +14,7 @@ from uuid import UUID
 from pydantic import StringConstraints, TypeAdapter, ValidationError
 from pydantic_core import SchemaError
 
-from engine.forge.blueprint.model import DataClass, FieldSpec, FieldType, Text
+from engine.forge.blueprint.model import DataClass, Entity, FieldSpec, FieldType, Text
 from engine.kernel.errors import InvalidInput
 
 SMALLEST_INTEGER, LARGEST_INTEGER = -(2**63), 2**63 - 1
@@ -132,6 +133,28 @@ def default_of(
 def is_write_only(spec: FieldSpec) -> bool:
     """Whether the field is accepted and never shown."""
     return spec.data_class is DataClass.SECRET
+
+
+def telling_member(entity: Entity, members: Sequence[str]) -> str | None:
+    """The member of a unique set that can tell any number of records apart: a field of an open
+    type before a relation, what is required before what isn't. None when there is none."""
+    able = [name for name in members if name in entity.fields and _is_open(entity.fields[name])]
+    able += [name for name in members if name in entity.relations]
+    needed = [name for name in able if _required(entity, name)]
+    return next(iter([*needed, *able]), None)
+
+
+def longest_text(spec: FieldSpec) -> int:
+    """The characters that a value may have; 0 for what is no text."""
+    return spec.max_length or _TEXT_LENGTHS.get(spec.type, 0)
+
+
+def _is_open(spec: FieldSpec) -> bool:
+    return spec.type not in (FieldType.BOOLEAN, FieldType.ENUM)
+
+
+def _required(entity: Entity, name: str) -> bool:
+    return (entity.fields.get(name) or entity.relations[name]).required
 
 
 def _numbers(

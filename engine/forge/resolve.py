@@ -7,7 +7,7 @@ picklable and independent of any target.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.forge import names
@@ -31,6 +31,7 @@ from engine.forge.fields import (
     default_of,
     field_filters,
     is_write_only,
+    telling_member,
     titles_of,
 )
 from engine.forge.resolved import (
@@ -41,6 +42,7 @@ from engine.forge.resolved import (
     ResolvedColumn,
     ResolvedEntity,
     ResolvedEnum,
+    ResolvedIndex,
     ResolvedLifecycle,
     ResolvedPlatform,
     ResolvedRelation,
@@ -60,6 +62,7 @@ __all__ = [
     "ResolvedColumn",
     "ResolvedEntity",
     "ResolvedEnum",
+    "ResolvedIndex",
     "ResolvedLifecycle",
     "ResolvedPlatform",
     "ResolvedRelation",
@@ -200,6 +203,17 @@ def _dependency_order(blueprint: Blueprint) -> tuple[str, ...]:
     return tuple(order)
 
 
+def _stem(relation: str) -> str:
+    return relation.removesuffix("_ids").removesuffix("_id")
+
+
+def _index(kind: str, table: str, entity: Entity, members: Sequence[str]) -> ResolvedIndex:
+    columns = tuple(
+        f"{_stem(member)}_id" if member in entity.relations else member for member in members
+    )
+    return ResolvedIndex(names.identifier(kind, table, *columns), columns)
+
+
 @dataclass(frozen=True, slots=True)
 class _EntityResolver:
     blueprint: Blueprint
@@ -217,6 +231,7 @@ class _EntityResolver:
         plural_snake = "_".join(names.words(entity.plural.en or "")) or table_name(name)
         table = self.taken.table(table_name(name), path)
         access = self._access(entity)
+        telling = {telling_member(entity, members) for members in entity.unique}
         return ResolvedEntity(
             name=name,
             class_name=self.classes[name],
@@ -231,15 +246,18 @@ class _EntityResolver:
             ),
             description=titles_of(entity.description, titles.en),
             columns=tuple(
-                self._column(name, key, spec, table) for key, spec in entity.fields.items()
+                self._column(name, key, spec, table, key in telling)
+                for key, spec in entity.fields.items()
             ),
             relations=tuple(
-                self._relation(name, key, relation, table)
+                self._relation(name, key, relation, table, key in telling)
                 for key, relation in entity.relations.items()
             ),
             lifecycle=self._lifecycle(name, entity.lifecycle, table, access),
             access=access,
             display=self._display(entity),
+            unique_sets=tuple(_index("uq", table, entity, each) for each in entity.unique),
+            indexes=tuple(_index("ix", table, entity, each) for each in entity.indexes),
         )
 
     def _route(self, name: str, plural_snake: str, path: str) -> str:
@@ -257,7 +275,9 @@ class _EntityResolver:
             raise InvalidInput(f"The name {field!r} is reserved.", mend="Rename it.", path=path)
         self.taken.claim(f"field of {entity}", field, path)
 
-    def _column(self, name: str, key: str, spec: FieldSpec, table: str) -> ResolvedColumn:
+    def _column(
+        self, name: str, key: str, spec: FieldSpec, table: str, telling: bool
+    ) -> ResolvedColumn:
         path = f"entities.{name}.fields.{key}"
         self._claim_field(name, key, path)
         enum = None
@@ -274,6 +294,7 @@ class _EntityResolver:
             titles=titles_of(spec.title, names.sentence(key)),
             required=spec.required,
             unique=spec.unique,
+            distinct=spec.unique or telling,
             default=default_of(spec, bounds, allowed, path),
             enum=enum,
             minimum=bounds.minimum,
@@ -290,10 +311,12 @@ class _EntityResolver:
             unique_name=names.identifier("uq", table, key),
         )
 
-    def _relation(self, name: str, key: str, relation: Relation, table: str) -> ResolvedRelation:
+    def _relation(
+        self, name: str, key: str, relation: Relation, table: str, telling: bool
+    ) -> ResolvedRelation:
         path = f"entities.{name}.relations.{key}"
         many = relation.kind is RelationKind.MANY_TO_MANY
-        stem = key.removesuffix("_ids").removesuffix("_id")
+        stem = _stem(key)
         field = f"{names.singular(stem)}_ids" if many else f"{stem}_id"
         self._claim_field(name, field, path)
         link = self.taken.table(link_table(name, stem), path) if many else ""
@@ -312,6 +335,7 @@ class _EntityResolver:
             target=relation.to,
             titles=titles_of(relation.title, names.sentence(stem)),
             required=relation.required,
+            distinct=relation.kind is RelationKind.ONE_TO_ONE or telling,
             on_delete=relation.on_delete,
             deferred=self.order.index(relation.to) > self.order.index(name),
             table=link,

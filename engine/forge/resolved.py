@@ -49,7 +49,8 @@ class ResolvedColumn:
     `minimum` and `maximum` are always set for integers (64 bits at most), decimals and money
     (what `precision` and `scale` can hold); `max_length` for every kind of text. `pattern` matches
     the whole text. `default` is a JSON value (decimals as strings). A `write_only` field is
-    accepted but never given back, filtered or sorted by.
+    accepted but never given back, filtered or sorted by. `distinct` says that records differ in it:
+    it is unique, or it is what tells the records of a unique set apart in samples and tests.
     """
 
     name: str
@@ -57,6 +58,7 @@ class ResolvedColumn:
     titles: Titles
     required: bool
     unique: bool
+    distinct: bool
     default: str | int | bool | None
     enum: ResolvedEnum | None
     minimum: int | Decimal | None
@@ -84,7 +86,8 @@ class ResolvedRelation:
 
     To-one relations are the column `field`. To-many ones are called `attribute` in code and are
     rows of the association `table` with the columns `source_column` and `target_column`.
-    `deferred` marks a reference to an entity that comes later in the dependency order.
+    `deferred` marks a reference to an entity that comes later in the dependency order. `distinct`
+    is meant as for columns.
     """
 
     name: str
@@ -94,6 +97,7 @@ class ResolvedRelation:
     target: str
     titles: Titles
     required: bool
+    distinct: bool
     on_delete: OnDelete
     deferred: bool
     table: str
@@ -136,6 +140,14 @@ class ResolvedLifecycle:
 
 
 @dataclass(frozen=True, slots=True)
+class ResolvedIndex:
+    """An index over several columns, or a constraint that no two records agree in all of them."""
+
+    name: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ResolvedEntity:
     """A kind of record.
 
@@ -159,6 +171,8 @@ class ResolvedEntity:
     lifecycle: ResolvedLifecycle | None
     access: Mapping[str, Mapping[Verb, Scope | None]]
     display: str
+    unique_sets: tuple[ResolvedIndex, ...]
+    indexes: tuple[ResolvedIndex, ...]
 
     @property
     def path(self) -> str:

@@ -24,6 +24,7 @@ from engine.forge.blueprint.model import (
 )
 from engine.forge.blueprint.names import ADMIN, check_names
 from engine.forge.blueprint.problems import Finding, Path, quoted, unknown
+from engine.forge.blueprint.sets import check_sets
 
 MAX_PATTERNS = 300
 """Fields with a pattern: each one costs up to some 20 ms to compile, wherever it is used."""
@@ -63,6 +64,7 @@ def _entity(blueprint: Blueprint, path: Path, entity: Entity) -> Iterator[Findin
         yield from _access(blueprint, (*path, "access", role), role, access)
     if entity.display is not None:
         yield from _display(path, entity, entity.display)
+    yield from check_sets(path, entity)
     if entity.lifecycle is not None:
         at = (*path, "lifecycle")
         yield from _lifecycle(at, entity.lifecycle)

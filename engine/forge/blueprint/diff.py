@@ -126,6 +126,10 @@ def _is_name(path: Path) -> bool:
 def _form(path: Path, value: Any) -> Any:
     if isinstance(value, list) and path[-1] in _SETS:
         return sorted(value)
+    if isinstance(value, list) and path[-1] == "unique":
+        return sorted(sorted(members) for members in value)
+    if isinstance(value, list) and path[-1] == "indexes":
+        return sorted(value)
     # `1`, `1.0` and `true` are equal to Python but not to a reader of the document.
     return (isinstance(value, bool), value)
 
@@ -173,6 +177,8 @@ def _judge(step: _Step) -> tuple[bool, str]:
     owner, key = _owner(step.path), str(step.path[-1])
     if len(step.path) == 4 and step.path[0] == "enums":
         return False, f"{owner}: the text of value {key} changed"
+    if len(step.path) == 3 and key in ("unique", "indexes"):
+        return _sets(owner, key, step.old, step.new)
     breaking = _breaks(step.path, key, step.old, step.new)
     if key in ("required", "unique"):
         word = key if step.new else {"required": "optional", "unique": "not unique"}[key]
@@ -187,6 +193,16 @@ def _judge(step: _Step) -> tuple[bool, str]:
     if step.new is None:
         return breaking, f"{owner}: {key} {_shown(step.old)} was removed"
     return breaking, f"{owner}: {key} changed from {_shown(step.old)} to {_shown(step.new)}"
+
+
+def _sets(owner: str, key: str, old: list[list[str]], new: list[list[str]]) -> tuple[bool, str]:
+    before, after = ({tuple(sorted(members)) for members in sets} for sets in (old, new))
+    came, went = sorted(after - before), sorted(before - after)
+    what = "unique sets" if key == "unique" else "indexes"
+    parts = [f"without {', '.join('+'.join(one) for one in went)}"] if went else []
+    parts += [f"with {', '.join('+'.join(one) for one in came)}"] if came else []
+    said = " and ".join(reversed(parts)) or "in another order"
+    return key == "unique" and bool(came), f"{owner}: {what} now {said}"
 
 
 def _breaks(path: Path, key: str, old: Any, new: Any) -> bool:

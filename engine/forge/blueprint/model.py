@@ -18,6 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 LANGUAGE_VERSION: Literal["1"] = "1"
 MAX_ENTITIES = 200
 MAX_FIELDS = 100
+MAX_SETS = 10
+MAX_MEMBERS = 5
 
 Slug = Annotated[
     str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", min_length=2, max_length=40)
@@ -177,6 +179,10 @@ class Lifecycle(Part):
     transitions: Annotated[dict[MemberName, Transition], Field(max_length=60)] = {}
 
 
+UniqueSet = Annotated[list[MemberName], Field(min_length=2, max_length=MAX_MEMBERS)]
+Indexed = Annotated[list[MemberName], Field(min_length=1, max_length=MAX_MEMBERS)]
+
+
 class Entity(Part):
     """A kind of record. Every one also has `id`, `owner_id`, `created_at` and `updated_at`."""
 
@@ -188,6 +194,14 @@ class Entity(Part):
     access: Annotated[dict[MemberName, Access], Field(max_length=30)] = {}
     lifecycle: Lifecycle | None = None
     display: MemberName | None = Field(None, description="Field that names a record to a person.")
+    unique: Annotated[list[UniqueSet], Field(max_length=MAX_SETS)] = Field(
+        [],
+        description="Sets of fields, to-one relations and the state field: no two records agree in"
+        " all of a set. A record that leaves one of them empty agrees with none.",
+    )
+    indexes: Annotated[list[Indexed], Field(max_length=MAX_SETS)] = Field(
+        [], description="Fields, to-one relations and the state field that are searched together."
+    )
 
 
 class Role(Part):

@@ -103,7 +103,7 @@ def _schema(entity: ResolvedEntity, purpose: str) -> Name:
 
 def _distinct(platform: ResolvedPlatform) -> int:
     """How many different values of a unique field the tests need at most."""
-    ones = [one for entity in platform.entities for one in entity.relations if one.unique]
+    ones = [one for entity in platform.entities for one in entity.relations if one.distinct]
     return min(_DISTINCT + _DISTINCT_PER_PAIR * len(ones), _MOST_DISTINCT)
 
 
@@ -143,6 +143,8 @@ def _entity(entity: ResolvedEntity, platform: ResolvedPlatform) -> Call:
         )
     if entity.relations:
         arguments["relations"] = tuple(map(_relation, entity.relations))
+    if entity.unique_sets:
+        arguments["unique"] = tuple(each.columns for each in entity.unique_sets)
     access = {
         role.name: {
             verb: scope.value
@@ -170,6 +172,7 @@ def _field(entity: ResolvedEntity, column: ResolvedColumn, distinct: int) -> Cal
     flags = {
         "required": column.required,
         "unique": column.unique,
+        "apart": column.distinct and not column.unique,
         "hidden": column.write_only,
         "ranged": "gte" in operators,
         "searched": "contains" in operators,
@@ -200,6 +203,8 @@ def _relation(relation: ResolvedRelation) -> Call:
         arguments["kind"] = relation.kind.value
     if relation.required:
         arguments["required"] = True
+    if relation.distinct and not relation.unique:
+        arguments["apart"] = True
     if relation.on_delete.value != "restrict":
         arguments["on_delete"] = relation.on_delete.value
     return Call("Relation", arguments)

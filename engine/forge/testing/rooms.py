@@ -1,8 +1,8 @@
 """How many rows of an entity the tests may make.
 
-A required unique field with few possible values (a boolean, a small enum) bounds the rows of its
-entity, and with them those of every entity that refers to it one to one. Tests that need another
-row are left out where there can't be one, so that they hold for every valid Blueprint.
+A required distinct field with few possible values (a boolean, a small enum) bounds the rows of its
+entity, and with them those of every entity whose records each need one of their own. Tests that
+need another row are left out where there can't be one, so that they hold for every valid Blueprint.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def rooms(platform: ResolvedPlatform, distinct: int) -> dict[str, Room]:
     of its own to refer to one to one.
     """
     pairs = {
-        entity.name: [one.target for one in entity.relations if one.required and one.unique]
+        entity.name: [one.target for one in entity.relations if one.required and one.distinct]
         for entity in platform.entities
     }
     left = {entity.name: _most(entity, distinct) - 1 for entity in platform.entities}
@@ -65,7 +65,7 @@ def _most(entity: ResolvedEntity, distinct: int) -> int:
     counts = [
         len(values_of(entity, column, distinct).samples)
         for column in entity.columns
-        if column.unique and (column.required or column.default is not None)
+        if column.distinct and (column.required or column.default is not None)
     ]
     return min((count for count in counts if count < distinct), default=2 * PLENTY)
 

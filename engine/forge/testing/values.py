@@ -47,11 +47,11 @@ class Values:
 
 @lru_cache(maxsize=4096)
 def values(column: ResolvedColumn, distinct: int = DISTINCT) -> Values:
-    """The examples for one field: for a unique one up to `distinct` (at most 90) samples.
+    """The examples for one field: for a distinct one up to `distinct` (at most 90) samples.
 
     Raises `PatternNotSampled` when the column's pattern admits no valid value that can be found.
     """
-    if not column.unique:
+    if not column.distinct:
         return _BY_TYPE[column.type](column, SAMPLES)
     examples = _BY_TYPE[column.type](column, distinct)
     # Samples stand in rows already: a request that repeats one would be a conflict.

@@ -292,3 +292,61 @@ def test_a_blueprint_made_in_code_is_checked_too() -> None:
     [finding] = errors(Blueprint.model_validate(data))
     assert finding.path == ("entities", "Visit", "relations", "patient", "to")
     assert check(small()) == []
+
+
+TOGETHER = """\
+name: shop
+enums: {size: {values: {small: {}, large: {}}}}
+entities:
+  Holder: {}
+  Thing:
+    fields:
+      name: {type: string, max_length: 80}
+      code: {type: string, unique: true}
+      notes: {type: text}
+      token: {type: string, data_class: secret}
+      size: {type: enum, enum: size}
+      old: {type: boolean}
+      long: {type: string, max_length: 590}
+    relations:
+      holder: {to: Holder}
+      holders: {to: Holder, kind: many_to_many}
+      twin: {to: Holder, kind: one_to_one}
+    lifecycle: {initial: new, states: {new: {}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("sets", "line", "said"),
+    [
+        ("unique: [[name, holder], [name, holder]]", 19, "listed twice"),
+        ("unique: [[name, name]]", 19, "`name` is listed twice"),
+        ("unique: [[name, holdr]]", 19, "`holdr` is no field, relation or state field"),
+        ("unique: [[name, holders]]", 19, "leads to many records"),
+        ("unique: [[name, notes]]", 19, "`notes` is a `text`, too long for an index"),
+        ("indexes: [[notes]]", 19, "`notes` is a `text`, too long for an index"),
+        ("unique: [[name, token]]", 19, "`token` is secret"),
+        ("unique: [[name, code]]", 19, "`code` is unique by itself"),
+        ("unique: [[name, twin]]", 19, "`twin` is unique by itself"),
+        ("unique: [[name, long]]", 19, "up to 670 characters together"),
+        ("unique: [[size, old]]", 19, "needs a relation, or a field"),
+        ("unique: [[size, status]]", 19, "needs a relation, or a field"),
+        ("unique: [[name, holder, size], [holder, name]]", 19, "holder + name is unique already"),
+        ("unique: [[name]]", 19, "at least 2"),
+        ("indexes: [[]]", 19, "it is empty"),
+    ],
+)
+def test_sets_that_can_not_be_kept_are_refused(sets: str, line: int, said: str) -> None:
+    (problem,) = problems(f"{TOGETHER}    {sets}\n")
+
+    assert said in problem["message"]
+    assert problem["line"] == line
+
+
+def test_sets_of_fields_relations_and_the_state_are_accepted() -> None:
+    unique = "    unique: [[name, holder], [status, holder, size]]\n"
+    indexes = "    indexes: [[holder, name], [status]]\n"
+
+    blueprint = load(TOGETHER + unique + indexes).blueprint
+
+    assert errors(blueprint) == []

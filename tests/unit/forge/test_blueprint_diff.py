@@ -258,3 +258,15 @@ def test_a_true_default_differs_from_one() -> None:
     flag = small("      age:", "      flag: {type: boolean, default: true}\n      age:")
     one = small("      age:", "      flag: {type: integer, default: 1}\n      age:")
     assert {c.path for c in diff(flag, one)} == {f"{F}.flag.type", f"{F}.flag.default"}
+
+
+def test_sets_are_told_apart_whatever_their_order() -> None:
+    old = small("    display: full_name", "    unique: [[full_name, age]]\n    indexes: [[age]]")
+    same = small("    display: full_name", "    unique: [[age, full_name]]\n    indexes: [[age]]")
+    new = small("    display: full_name", "    unique: [[full_name, gender]]\n    indexes: []")
+
+    assert diff(old, same) == []
+    unique, indexes = diff(old, new)
+    assert unique.breaking and "with full_name+gender and without age+full_name" in unique.summary
+    assert not indexes.breaking and indexes.summary == "Patient: indexes now without age"
+    assert not diff(new, small("    display: full_name", ""))[0].breaking

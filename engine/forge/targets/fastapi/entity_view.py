@@ -14,7 +14,7 @@ from engine.forge.resolve import (
     ResolvedRelation,
 )
 from engine.forge.targets.fastapi import expressions as write
-from engine.forge.targets.fastapi.tables import on_delete, unique_constraints
+from engine.forge.targets.fastapi.tables import entity_indexes, on_delete
 
 MAX_LINKS = 100
 """Records that a to-many relation of one record may refer to."""
@@ -85,11 +85,8 @@ def _enum_names(entity: ResolvedEntity) -> list[str]:
 
 
 def _table_arguments(entity: ResolvedEntity) -> Iterator[str]:
-    for index in unique_constraints(entity):
-        yield f'sa.UniqueConstraint("{index.column}", name="{index.name}")'
-    for relation in entity.to_one:
-        if not relation.unique:
-            yield f'sa.Index("{relation.index_name}", "{relation.field}")'
+    for index in entity_indexes(entity):
+        yield index.line()
 
 
 def _model_columns(platform: ResolvedPlatform, entity: ResolvedEntity) -> Iterator[dict[str, str]]:

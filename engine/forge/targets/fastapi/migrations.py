@@ -200,7 +200,7 @@ class _Widening:
             if self._old.index(new.name) is None:
                 unique = ", unique=True" if new.unique else ""
                 self._statements.append(
-                    f'op.create_index("{new.name}", "{self._old.name}", ["{new.column}"]{unique})'
+                    f'op.create_index("{new.name}", "{self._old.name}", [{new.listed}]{unique})'
                 )
                 yield replace(new, constraint=False)
 

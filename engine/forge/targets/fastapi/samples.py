@@ -69,13 +69,13 @@ def _fields(entity: ResolvedEntity, number: int) -> dict[str, Any] | None:
 
 def _value(entity: ResolvedEntity, column: ResolvedColumn, number: int) -> Any:
     """The sample, or None when there is none (or no further one of a unique field)."""
-    if column.default is not None and not column.unique:
+    if column.default is not None and not column.distinct:
         return column.default
     words = _words(entity, column, number)
     if words is not None and column.min_length <= len(words) <= (column.max_length or 0):
         return words
     known = _known(column)
-    if not known or (column.unique and number >= len(known)):
+    if not known or (column.distinct and number >= len(known)):
         return None
     return known[number % len(known)]
 
@@ -97,7 +97,7 @@ def _words(entity: ResolvedEntity, column: ResolvedColumn, number: int) -> str |
     if column.name.endswith(_PLACE_WORDS):
         return _PLACES[number % len(_PLACES)]
     titles = column.titles if column.type is FieldType.TEXT else entity.titles
-    if not column.unique and column.name not in (entity.display, "name", "title", "description"):
+    if not column.distinct and column.name not in (entity.display, "name", "title", "description"):
         titles = column.titles
     return f"{(titles.ar, titles.en)[number % 2]} {number + 1}"
 
@@ -111,7 +111,7 @@ def _references(
     found: dict[str, Any] = {}
     for relation in entity.relations:
         known = len(earlier.get(relation.target, ()))
-        if known == 0 or (relation.unique and number >= known):
+        if known == 0 or (relation.distinct and number >= known):
             if relation.required:
                 return None
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from engine.forge.blueprint.model import OnDelete
@@ -58,12 +58,22 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An index of one column. A `constraint` is a unique one that belongs to the table."""
+    """An index of some columns. A `constraint` is a unique one that belongs to the table."""
 
     name: str
-    column: str
+    columns: tuple[str, ...]
     unique: bool = False
     constraint: bool = False
+
+    @property
+    def listed(self) -> str:
+        return ", ".join(f'"{column}"' for column in self.columns)
+
+    def line(self) -> str:
+        """The argument of a table's definition."""
+        if self.constraint:
+            return f'sa.UniqueConstraint({self.listed}, name="{self.name}")'
+        return f'sa.Index("{self.name}", {self.listed})'
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +104,7 @@ class Table:
             *(column.line() for column in self.columns),
             f'sa.PrimaryKeyConstraint({primary}, name="{identifier("pk", self.name)}")',
             *(key.line() for key in self.keys),
-            *(
-                f'sa.UniqueConstraint("{index.column}", name="{index.name}")'
-                for index in self.indexes
-                if index.constraint
-            ),
+            *(index.line() for index in self.indexes if index.constraint),
         )
 
 
@@ -134,7 +140,7 @@ def _users(platform: ResolvedPlatform) -> Table:
             Column("active", "sa.Boolean()", required=True),
             *_dated(),
         ),
-        indexes=(Index("uq_users_email", "email", unique=True, constraint=True),),
+        indexes=(Index("uq_users_email", ("email",), unique=True, constraint=True),),
     )
 
 
@@ -167,24 +173,27 @@ def _entity_table(platform: ResolvedPlatform, entity: ResolvedEntity) -> Table:
         keys=(owner, *keys),
         later=tuple(_key(platform, relation) for relation in entity.to_one if relation.deferred),
         indexes=(
-            Index(identifier("ix", entity.table, "owner_id"), "owner_id"),
-            *unique_constraints(entity),
-            *(
-                Index(relation.index_name, relation.field)
-                for relation in entity.to_one
-                if not relation.unique
-            ),
+            Index(identifier("ix", entity.table, "owner_id"), ("owner_id",)),
+            *entity_indexes(entity),
         ),
     )
 
 
-def unique_constraints(entity: ResolvedEntity) -> Iterable[Index]:
+def entity_indexes(entity: ResolvedEntity) -> Iterator[Index]:
+    """What the Blueprint asks to be unique, and what is searched by."""
     for column in entity.columns:
         if column.unique:
-            yield Index(column.unique_name, column.name, unique=True, constraint=True)
+            yield Index(column.unique_name, (column.name,), unique=True, constraint=True)
     for relation in entity.to_one:
         if relation.unique:
-            yield Index(relation.unique_name, relation.field, unique=True, constraint=True)
+            yield Index(relation.unique_name, (relation.field,), unique=True, constraint=True)
+    for each in entity.unique_sets:
+        yield Index(each.name, each.columns, unique=True, constraint=True)
+    for relation in entity.to_one:
+        if not relation.unique:
+            yield Index(relation.index_name, (relation.field,))
+    for each in entity.indexes:
+        yield Index(each.name, each.columns)
 
 
 def _link_table(
@@ -202,7 +211,7 @@ def _link_table(
             Key(identifier("fk", relation.table, source), source, entity.table, "CASCADE"),
             _key(platform, relation),
         ),
-        indexes=(Index(relation.index_name, relation.target_column),),
+        indexes=(Index(relation.index_name, (relation.target_column,)),),
     )
 
 
