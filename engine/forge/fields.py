@@ -27,6 +27,13 @@ LONGEST_UNIQUE = 600
 EMAIL_PATTERN = r"^[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+$"
 PHONE_PATTERN = r"^\+?[0-9]{7,15}$"
 URL_PATTERN = r"^https?://[^\s\u0000]+$"
+SLUG_PATTERN = r"^[a-z0-9]+(-[a-z0-9]+)*$"
+
+_CLOCK = r"T([0-9]{1,4}H([0-9]{1,4}M)?([0-9]{1,5}S)?|[0-9]{1,4}M([0-9]{1,5}S)?|[0-9]{1,5}S)"
+DURATION_PATTERN = rf"^P([0-9]{{1,5}}D({_CLOCK})?|{_CLOCK})$"
+"""A duration of ISO 8601 in days, hours, minutes and seconds, whose lengths don't vary."""
+_DURATION_PART = re.compile(r"([0-9]+)([DHMS])")
+_SECONDS = {"D": 86_400, "H": 3_600, "M": 60, "S": 1}
 
 # ISO 4217 minor units; every other currency has two.
 _MINOR_UNITS = {
@@ -40,11 +47,13 @@ _TEXT_LENGTHS = {
     FieldType.EMAIL: 254,
     FieldType.PHONE: 16,
     FieldType.URL: 2048,
+    FieldType.SLUG: 100,
 }
 TEXT_PATTERNS = {
     FieldType.EMAIL: EMAIL_PATTERN,
     FieldType.PHONE: PHONE_PATTERN,
     FieldType.URL: URL_PATTERN,
+    FieldType.SLUG: SLUG_PATTERN,
 }
 _DECIMALS = (FieldType.DECIMAL, FieldType.MONEY)
 _ORDERED = (
@@ -53,6 +62,7 @@ _ORDERED = (
     FieldType.DATE,
     FieldType.TIME,
     FieldType.INSTANT,
+    FieldType.DURATION,
 )
 
 Operator = Literal["eq", "gte", "lte", "contains"]
@@ -80,8 +90,11 @@ def titles_of(text: Text, fallback: str) -> Titles:
 
 
 def field_filters(name: str, kind: FieldType) -> tuple[Filter, ...]:
-    """The filters of a list for one field: equality always, order and containment by type."""
+    """The filters of a list for one field: equality, order and containment by type; none for what
+    databases compare in different ways."""
     operators: list[Operator] = []
+    if kind is FieldType.JSON:
+        return ()
     if kind in _ORDERED:
         operators = ["gte", "lte"]
     elif kind in _TEXT_LENGTHS:
@@ -266,7 +279,27 @@ def _parse_moment(value: str, kind: FieldType) -> str:
         return moment.astimezone(datetime.UTC).isoformat()
     if kind is FieldType.UUID:
         return str(UUID(value))
+    if kind is FieldType.DURATION:
+        return duration_text(seconds_of(value))
     raise TypeError(value)
+
+
+def seconds_of(duration: str) -> int:
+    """The length of a duration that matches `DURATION_PATTERN`. Raises `ValueError` for others."""
+    if not re.fullmatch(DURATION_PATTERN, duration):
+        raise ValueError(duration)
+    return sum(int(count) * _SECONDS[unit] for count, unit in _DURATION_PART.findall(duration))
+
+
+def duration_text(seconds: int) -> str:
+    """The one way in which a duration is answered, such as `P1DT2H30M`; `PT0S` for none."""
+    days, rest = divmod(seconds, _SECONDS["D"])
+    hours, rest = divmod(rest, _SECONDS["H"])
+    minutes, left = divmod(rest, _SECONDS["M"])
+    parts = ((hours, "H"), (minutes, "M"), (left, "S"))
+    clock = "".join(f"{count}{unit}" for count, unit in parts if count)
+    day = f"{days}D" if days else ""
+    return f"P{day}{'T' if clock else ''}{clock}" if day or clock else "PT0S"
 
 
 def _within(value: _Number, bounds: FieldBounds) -> _Number:

@@ -21,11 +21,12 @@ _ATTRIBUTES = frozenset(
 _TRANSITIONS = frozenset({"list", "create", "get", "update", "delete"})
 _CLASSES = frozenset(
     """
-    APIRouter Annotated Base Body Boolean CanCreate CanDelete CanRead CanUpdate Current
-    CurrentSession Date Decimal DecimalText Depends Email ExactDecimal Field Grant Instant Integer
-    IntegerFilter KINDS ListQuery Literal Mapped Page Phone Query REFERENCES RIGHTS Record
-    RecordView Reference Request RequestBody Response Role STRICT Scope SearchText Session
-    TRANSITIONS Text Time Transition TypedDict UUID Url User UtcDateTime Verb
+    APIRouter Annotated Any Base Body Boolean CanCreate CanDelete CanRead CanUpdate Current
+    CurrentSession Date Decimal DecimalText Depends Duration Email ExactDecimal Field Grant
+    Instant Integer IntegerFilter Json JsonValue KINDS ListQuery Literal Mapped Page Phone Query
+    REFERENCES RIGHTS Record RecordView Reference Request RequestBody Response Role STRICT Scope
+    SearchText Seconds Session Slug TRANSITIONS Text Time Transition TypedDict UUID Url User
+    UtcDateTime Verb
     """.split()  # noqa: SIM905
 )
 _MODULES = frozenset(

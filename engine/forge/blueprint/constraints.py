@@ -16,7 +16,7 @@ from pydantic_core import SchemaError, SchemaValidator, ValidationError, core_sc
 
 from engine.forge.blueprint.model import Blueprint, DataClass, FieldSpec, FieldType
 from engine.forge.blueprint.problems import Finding, Path, dotted, listed, quoted, unknown
-from engine.forge.fields import bounds_of, default_of
+from engine.forge.fields import SLUG_PATTERN, bounds_of, default_of, seconds_of
 from engine.kernel.errors import InvalidInput
 
 EXACT = 2**53 - 1
@@ -29,7 +29,10 @@ MAX_OPEN_REPEATS = 6
 
 _NUMBERS = frozenset({FieldType.INTEGER, FieldType.DECIMAL, FieldType.MONEY})
 _TEXTS = frozenset(
-    {FieldType.STRING, FieldType.TEXT, FieldType.EMAIL, FieldType.PHONE, FieldType.URL}
+    {
+        *(FieldType.STRING, FieldType.TEXT, FieldType.EMAIL, FieldType.PHONE, FieldType.URL),
+        FieldType.SLUG,
+    }
 )
 _APPLIES: dict[str, frozenset[FieldType]] = {
     "min": _NUMBERS,
@@ -88,6 +91,14 @@ def _as_generated(blueprint: Blueprint, path: Path, spec: FieldSpec) -> Iterator
 
 
 def _misplaced(path: Path, spec: FieldSpec) -> Iterator[Finding]:
+    if spec.type is FieldType.JSON:
+        for name in ("unique", "default"):
+            if getattr(spec, name):
+                message = f"`{name}` doesn't apply to type `json`: databases compare it differently"
+                yield Finding((*path, name), message, at="key")
+        if spec.data_class is DataClass.SECRET:
+            message = "a secret is a text; `json` can't be kept secret as a whole"
+            yield Finding((*path, "data_class"), message)
     for name, types in _APPLIES.items():
         if getattr(spec, name) is not None and spec.type not in types:
             instead = next(
@@ -264,6 +275,14 @@ _DEFAULTS: dict[FieldType, tuple[str, Callable[[Any], bool]]] = {
         _parses(lambda v: re.fullmatch(r"\+?[0-9][0-9 ()-]{4,20}[0-9]", v)),
     ),
     FieldType.URL: ("an address that starts with http:// or https://", _parses(_url)),
+    FieldType.SLUG: (
+        "lower-case words with hyphens such as `spring-sale`",
+        _parses(lambda v: re.fullmatch(SLUG_PATTERN, v)),
+    ),
+    FieldType.DURATION: (
+        "a duration in days, hours, minutes and seconds such as `PT1H30M`",
+        _parses(lambda v: seconds_of(v) + 1),
+    ),
 }
 
 

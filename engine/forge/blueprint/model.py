@@ -77,6 +77,9 @@ class FieldType(StrEnum):
     EMAIL = "email"
     PHONE = "phone"
     URL = "url"
+    SLUG = "slug"
+    DURATION = "duration"
+    JSON = "json"
     ENUM = "enum"
 
 

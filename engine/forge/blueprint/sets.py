@@ -8,7 +8,7 @@ from engine.forge.blueprint.model import DataClass, Entity, FieldType, RelationK
 from engine.forge.blueprint.problems import Finding, Path, closest, listed
 from engine.forge.fields import LONGEST_UNIQUE, longest_text, telling_member
 
-_NOT_INDEXED = frozenset({FieldType.TEXT})
+_NOT_INDEXED = frozenset({FieldType.TEXT, FieldType.JSON})
 
 
 def check_sets(path: Path, entity: Entity) -> Iterator[Finding]:
@@ -64,7 +64,7 @@ def _unfit(entity: Entity, name: str) -> str | None:
         return None if known else "unknown"
     spec = entity.fields[name]
     if spec.type in _NOT_INDEXED:
-        return f"`{name}` is a `{spec.type}`, too long for an index; a `string` fits"
+        return f"`{name}` is of type `{spec.type}`, too long for an index; a `string` fits"
     if spec.data_class is DataClass.SECRET:
         return f"`{name}` is secret; an index would tell whether a value is known"
     return None

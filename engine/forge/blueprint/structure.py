@@ -44,7 +44,8 @@ _OTHER_WORDS: dict[Any, dict[str, str]] = {
         "int": "integer", "number": "decimal", "float": "decimal", "double": "decimal",
         "numeric": "decimal", "bool": "boolean", "datetime": "instant", "timestamp": "instant",
         "guid": "uuid", "link": "url", "uri": "url", "mobile": "phone", "choice": "enum",
-        "select": "enum", "currency": "money", "price": "money",
+        "select": "enum", "currency": "money", "price": "money", "object": "json",
+        "jsonb": "json", "interval": "duration", "timespan": "duration",
     },
     RelationKind: {
         "belongs_to": "many_to_one", "foreign_key": "many_to_one", "has_one": "one_to_one",

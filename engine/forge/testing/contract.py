@@ -174,6 +174,7 @@ def _field(entity: ResolvedEntity, column: ResolvedColumn, distinct: int) -> Cal
         "unique": column.unique,
         "apart": column.distinct and not column.unique,
         "hidden": column.write_only,
+        "opaque": not column.write_only and not column.filters,
         "ranged": "gte" in operators,
         "searched": "contains" in operators,
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -16,6 +16,7 @@ from functools import lru_cache
 from itertools import islice, product
 
 from engine.forge.blueprint.model import FieldType
+from engine.forge.fields import duration_text
 from engine.forge.resolve import ResolvedColumn
 from engine.forge.testing.patterns import (
     LONGEST,
@@ -25,7 +26,7 @@ from engine.forge.testing.patterns import (
 )
 
 SAMPLES, DISTINCT = 4, 16
-Value = str | int | float | bool | None
+Value = str | int | float | bool | None | Sequence["Value"] | Mapping[str, "Value"]
 
 
 @dataclass(frozen=True)
@@ -86,11 +87,13 @@ _READABLE = {
     FieldType.EMAIL: "person{:02d}@example.com",
     FieldType.PHONE: "+9665000000{:02d}",
     FieldType.URL: "https://example.com/page-{:02d}",
+    FieldType.SLUG: "sample-{:02d}",
 }
 _WRONG_TEXTS = {
     FieldType.EMAIL: [Case("no domain", "person@"), Case("no @", "person.example.com")],
     FieldType.PHONE: [Case("letters", "call me now"), Case("too few digits", "+1")],
     FieldType.URL: [Case("no scheme", "example.com"), Case("a script", "javascript:alert(1)")],
+    FieldType.SLUG: [Case("a blank", "spring sale"), Case("a hyphen at the end", "sale-")],
 }
 
 
@@ -110,6 +113,8 @@ def _readable(column: ResolvedColumn, wanted: int) -> list[str]:
 
 def _text_of_length(column: ResolvedColumn, length: int) -> str | None:
     if column.pattern is None:
+        return "a" * length
+    if column.type is FieldType.SLUG:
         return "a" * length
     if column.type is FieldType.URL:
         address = "https://example.com/".ljust(length, "a")[:length]
@@ -205,6 +210,44 @@ def _instants(column: ResolvedColumn, wanted: int) -> Values:
     )
 
 
+def _durations(column: ResolvedColumn, wanted: int) -> Values:
+    return Values(
+        tuple(duration_text(900 * number) for number in range(1, wanted + 1)),
+        (Case("none", "PT0S"), Case("days and seconds", "P45DT23H59M59S")),
+        (
+            Case("months, which differ", "P1M"),
+            Case("nothing", "P"),
+            Case("a word", "long"),
+            Case("a number", 900),
+        ),
+    )
+
+
+def _json(column: ResolvedColumn, wanted: int) -> Values:
+    return Values(
+        tuple({"part": number, "tags": ["a", "b"]} for number in range(1, wanted + 1)),
+        (
+            Case("an empty object", {}),
+            Case("a list", [1, 2.5, "three", None, True, {}]),
+            Case("the largest exact number", {"n": 2**53 - 1}),
+        ),
+        (
+            Case("a text", "part"),
+            Case("a number", 7),
+            Case("a number that readers would round", {"n": 2**53}),
+            Case("nested too deep", nested(21)),
+        ),
+    )
+
+
+def nested(levels: int) -> Value:
+    """A list in a list, so many levels deep."""
+    value: Value = []
+    for _ in range(levels - 1):
+        value = [value]
+    return value
+
+
 def _uuids(column: ResolvedColumn, wanted: int) -> Values:
     return Values(
         tuple(f"5a3c9b1e-0000-4000-8000-{n:012d}" for n in range(1, wanted + 1)),
@@ -237,5 +280,8 @@ _BY_TYPE: dict[FieldType, Callable[[ResolvedColumn, int], Values]] = {
     FieldType.EMAIL: _texts,
     FieldType.PHONE: _texts,
     FieldType.URL: _texts,
+    FieldType.SLUG: _texts,
+    FieldType.DURATION: _durations,
+    FieldType.JSON: _json,
     FieldType.ENUM: _choices,
 }

@@ -21,7 +21,10 @@ MAX_LINKS = 100
 
 _DATES = ("created_at", "updated_at")
 _SCHEMA_WORDS = frozenset(
-    {"Annotated", "Decimal", "Field", "ListQuery", "RecordView", "RequestBody", "TypedDict", "UUID"}
+    {
+        *("Annotated", "Any", "Decimal", "Field", "ListQuery", "RecordView", "RequestBody"),
+        *("TypedDict", "UUID"),
+    }
 )
 
 
@@ -202,7 +205,7 @@ def _query_fields(entity: ResolvedEntity) -> Iterator[str]:
 
 
 def _sort_keys(entity: ResolvedEntity) -> list[str]:
-    keys = [column.name for column in entity.columns if not column.write_only]
+    keys = [column.name for column in entity.columns if column.filters]
     keys += [entity.lifecycle.field] if entity.lifecycle else []
     return [*keys, *_DATES]
 

@@ -8,7 +8,13 @@ from decimal import Decimal
 from uuid import UUID
 
 from engine.forge.blueprint.model import FieldType
-from engine.forge.fields import LARGEST_INTEGER, SMALLEST_INTEGER, TEXT_PATTERNS, Titles
+from engine.forge.fields import (
+    LARGEST_INTEGER,
+    SMALLEST_INTEGER,
+    TEXT_PATTERNS,
+    Titles,
+    seconds_of,
+)
 from engine.forge.names import words
 from engine.forge.resolve import ResolvedColumn, ResolvedEnum
 
@@ -17,7 +23,7 @@ _PART = 70
 
 _PHRASE = 40
 _DECIMALS = (FieldType.DECIMAL, FieldType.MONEY)
-_STRINGS = (FieldType.STRING, FieldType.EMAIL, FieldType.PHONE, FieldType.URL)
+_STRINGS = (*(FieldType.STRING, FieldType.EMAIL, FieldType.PHONE, FieldType.URL, FieldType.SLUG),)
 _ANNOTATIONS = {
     **dict.fromkeys((*_STRINGS, FieldType.TEXT), "str"),
     **dict.fromkeys(_DECIMALS, "Decimal"),
@@ -27,6 +33,8 @@ _ANNOTATIONS = {
     FieldType.TIME: "dt.time",
     FieldType.INSTANT: "dt.datetime",
     FieldType.UUID: "UUID",
+    FieldType.DURATION: "dt.timedelta",
+    FieldType.JSON: "dict[str, Any] | list[Any]",
 }
 _SQL_TYPES = {
     FieldType.TEXT: "sa.Text()",
@@ -35,6 +43,8 @@ _SQL_TYPES = {
     FieldType.DATE: "sa.Date()",
     FieldType.TIME: "sa.Time()",
     FieldType.UUID: "sa.Uuid()",
+    FieldType.DURATION: "Seconds()",
+    FieldType.JSON: "sa.JSON(none_as_null=True)",
 }
 _BODY_TYPES = {
     FieldType.STRING: "Text",
@@ -48,7 +58,13 @@ _BODY_TYPES = {
     FieldType.TIME: "Time",
     FieldType.INSTANT: "Instant",
     FieldType.UUID: "UUID",
+    FieldType.SLUG: "Slug",
+    FieldType.DURATION: "Duration",
+    FieldType.JSON: "Json",
 }
+_READ_AS_SENT = (
+    *(FieldType.DATE, FieldType.TIME, FieldType.INSTANT, FieldType.DURATION, FieldType.JSON),
+)
 SCHEMA_NAMES = frozenset({*_BODY_TYPES.values(), "IntegerFilter", "SearchText", "DecimalText"})
 
 
@@ -98,6 +114,8 @@ def default(column: ResolvedColumn) -> str | None:
             return f'dt.datetime.fromisoformat("{text}")'
         case FieldType.UUID:
             return f'UUID("{text}")'
+        case FieldType.DURATION:
+            return f"dt.timedelta(seconds={seconds_of(text)})"
         case _:
             return literal(value)
 
@@ -124,6 +142,8 @@ def stored_default(column: ResolvedColumn) -> str | None:
             return f'"{moment.isoformat(" ", "microseconds")}"'
         case FieldType.UUID:
             return f'"{UUID(str(value)).hex}"'
+        case FieldType.DURATION:
+            return f'sa.text("{seconds_of(str(value))}")'
         case _:
             return literal(value)
 
@@ -233,7 +253,7 @@ def read_type(column: ResolvedColumn) -> str:
         return column.enum.class_name
     if column.type in _DECIMALS:
         return f"Annotated[Decimal, {decimal_text(column)}]"
-    if column.type in (FieldType.DATE, FieldType.TIME, FieldType.INSTANT):
+    if column.type in _READ_AS_SENT:
         return _BODY_TYPES[column.type]
     return _ANNOTATIONS[column.type]
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from engine.forge.blueprint.model import Scope
-from engine.forge.fields import EMAIL_PATTERN, PHONE_PATTERN, URL_PATTERN
+from engine.forge.fields import (
+    DURATION_PATTERN,
+    EMAIL_PATTERN,
+    PHONE_PATTERN,
+    SLUG_PATTERN,
+    URL_PATTERN,
+)
 from engine.forge.resolve import ADMIN, VERBS, ResolvedEntity, ResolvedPlatform, Verb
 from engine.forge.targets.fastapi import expressions as write
 from engine.forge.targets.fastapi.expressions import prose
@@ -24,6 +30,8 @@ def project_view(platform: ResolvedPlatform) -> dict[str, Any]:
             write.literal(role.name) for role in platform.self_registration_roles
         ),
         "email_pattern": write.raw_literal(EMAIL_PATTERN),
+        "slug_pattern": write.raw_literal(SLUG_PATTERN),
+        "duration_pattern": write.raw_literal(DURATION_PATTERN),
         "phone_pattern": write.raw_literal(PHONE_PATTERN),
         "url_pattern": write.raw_literal(URL_PATTERN),
     }
