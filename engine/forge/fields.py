@@ -157,6 +157,10 @@ def telling_member(entity: Entity, members: Sequence[str]) -> str | None:
     return next(iter([*needed, *able]), None)
 
 
+def is_text(spec: FieldSpec) -> bool:
+    return spec.type in _TEXT_LENGTHS
+
+
 def longest_text(spec: FieldSpec) -> int:
     """The characters that a value may have; 0 for what is no text."""
     return spec.max_length or _TEXT_LENGTHS.get(spec.type, 0)

@@ -16,17 +16,17 @@ from engine.forge.blueprint.names import LIBRARY_WORDS, MAX_IDENTIFIER, TYPE_WOR
 _ATTRIBUTES = frozenset(
     LIBRARY_WORDS
     | TYPE_WORDS
-    | {"limit", "offset", "sort", "sa", "dt", "orm", "mapped_column", "type_annotation_map"}
+    | {"limit", "offset", "sort", "q", "sa", "dt", "orm", "mapped_column", "type_annotation_map"}
 )
 _TRANSITIONS = frozenset({"list", "create", "get", "update", "delete"})
 _CLASSES = frozenset(
     """
-    APIRouter Annotated Any Base Body Boolean CanCreate CanDelete CanRead CanUpdate Current
-    CurrentSession Date Decimal DecimalText Depends Duration Email ExactDecimal Field Grant
-    Instant Integer IntegerFilter Json JsonValue KINDS ListQuery Literal Mapped Page Phone Query
-    REFERENCES RIGHTS Record RecordView Reference Request RequestBody Response Role STRICT Scope
-    SearchText Seconds Session Slug TRANSITIONS Text Time Transition TypedDict UUID Url User
-    UtcDateTime Verb
+    APIRouter Annotated Any Base Body Boolean CanCreate CanDelete CanRead CanUpdate ClassVar
+    Current CurrentSession Date Decimal DecimalText Depends Duration Email ExactDecimal Field
+    Grant Instant Integer IntegerFilter Json JsonValue KINDS ListQuery Literal Mapped Page Phone
+    Query REFERENCES RIGHTS Record RecordView Reference Request RequestBody Response Role STRICT
+    Scope SearchQuery SearchText Seconds Session Slug TRANSITIONS Text Time Transition TypedDict
+    UUID Url User UtcDateTime Verb
     """.split()  # noqa: SIM905
 )
 _MODULES = frozenset(

@@ -256,6 +256,7 @@ class _EntityResolver:
             lifecycle=self._lifecycle(name, entity.lifecycle, table, access),
             access=access,
             display=self._display(entity),
+            search=tuple(entity.search),
             unique_sets=tuple(_index("uq", table, entity, each) for each in entity.unique),
             indexes=tuple(_index("ix", table, entity, each) for each in entity.indexes),
         )

@@ -171,6 +171,7 @@ class ResolvedEntity:
     lifecycle: ResolvedLifecycle | None
     access: Mapping[str, Mapping[Verb, Scope | None]]
     display: str
+    search: tuple[str, ...]
     unique_sets: tuple[ResolvedIndex, ...]
     indexes: tuple[ResolvedIndex, ...]
 

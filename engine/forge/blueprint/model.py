@@ -20,6 +20,7 @@ MAX_ENTITIES = 200
 MAX_FIELDS = 100
 MAX_SETS = 10
 MAX_MEMBERS = 5
+MAX_SEARCHED = 10
 
 Slug = Annotated[
     str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", min_length=2, max_length=40)
@@ -197,6 +198,9 @@ class Entity(Part):
     access: Annotated[dict[MemberName, Access], Field(max_length=30)] = {}
     lifecycle: Lifecycle | None = None
     display: MemberName | None = Field(None, description="Field that names a record to a person.")
+    search: Annotated[list[MemberName], Field(max_length=MAX_SEARCHED)] = Field(
+        [], description="Texts in which a list finds the words of its parameter `q`."
+    )
     unique: Annotated[list[UniqueSet], Field(max_length=MAX_SETS)] = Field(
         [],
         description="Sets of fields, to-one relations and the state field: no two records agree in"

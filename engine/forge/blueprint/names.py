@@ -48,7 +48,7 @@ TYPE_WORDS = frozenset(
     staticmethod
     """.split()  # noqa: SIM905
 )
-LIST_PARAMETERS = frozenset({"limit", "offset", "sort", "cursor"})
+LIST_PARAMETERS = frozenset({"limit", "offset", "sort", "cursor", "q"})
 CLASS_WORDS = (
     frozenset(
         """

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from engine.forge.blueprint.model import DataClass, Entity, FieldType, RelationKind
-from engine.forge.blueprint.problems import Finding, Path, closest, listed
-from engine.forge.fields import LONGEST_UNIQUE, longest_text, telling_member
+from engine.forge.blueprint.problems import Finding, Path, closest, listed, unknown
+from engine.forge.fields import LONGEST_UNIQUE, is_text, longest_text, telling_member
 
 _NOT_INDEXED = frozenset({FieldType.TEXT, FieldType.JSON})
 
 
 def check_sets(path: Path, entity: Entity) -> Iterator[Finding]:
-    """Findings about the sets of the entity at `path`."""
+    """Findings about the search and the sets of the entity at `path`."""
+    yield from _searched(path, entity)
     for key, sets in (("unique", entity.unique), ("indexes", entity.indexes)):
         for number, members in enumerate(sets):
             at = (*path, key, number)
@@ -23,6 +24,23 @@ def check_sets(path: Path, entity: Entity) -> Iterator[Finding]:
             elif key == "unique" and not found:
                 yield from _unique(at, entity, members)
                 yield from _covered(at, number, sets)
+
+
+def _searched(path: Path, entity: Entity) -> Iterator[Finding]:
+    texts = [name for name, spec in entity.fields.items() if is_text(spec)]
+    for number, name in enumerate(entity.search):
+        at = (*path, "search", number)
+        spec = entity.fields.get(name)
+        if name in entity.search[:number]:
+            yield Finding(at, f"`{name}` is listed twice")
+        elif spec is None:
+            absent = (*path, "fields", name)
+            message = unknown("field", name, texts)
+            yield Finding(at, message, absent=absent, word=name, among=texts)
+        elif not is_text(spec):
+            yield Finding(at, f"`{name}` is of type `{spec.type}`; only texts are searched in")
+        elif spec.data_class is DataClass.SECRET:
+            yield Finding(at, f"`{name}` is secret; a search would give it away letter by letter")
 
 
 def _members(path: Path, at: Path, entity: Entity, members: Sequence[str]) -> Iterator[Finding]:

@@ -143,6 +143,8 @@ def _entity(entity: ResolvedEntity, platform: ResolvedPlatform) -> Call:
         )
     if entity.relations:
         arguments["relations"] = tuple(map(_relation, entity.relations))
+    if entity.search:
+        arguments["search"] = entity.search
     if entity.unique_sets:
         arguments["unique"] = tuple(each.columns for each in entity.unique_sets)
     access = {

@@ -350,3 +350,39 @@ def test_sets_of_fields_relations_and_the_state_are_accepted() -> None:
     blueprint = load(TOGETHER + unique + indexes).blueprint
 
     assert errors(blueprint) == []
+
+
+@pytest.mark.parametrize(
+    ("search", "said"),
+    [
+        ("[name, name]", "listed twice"),
+        ("[nam]", "no field `nam`"),
+        ("[holder]", "no field `holder`"),
+        ("[size]", "only texts are searched in"),
+        ("[token]", "letter by letter"),
+    ],
+)
+def test_only_texts_that_may_be_seen_are_searched_in(search: str, said: str) -> None:
+    (problem,) = problems(f"{TOGETHER}    search: {search}\n")
+
+    assert said in problem["message"]
+    assert problem["line"] == 19
+    assert problem["path"] == f"entities.Thing.search[{search.count(',')}]"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("{type: json, unique: true}", "`unique` doesn't apply to type `json`"),
+        ("{type: json, default: x}", "`default` doesn't apply to type `json`"),
+        ("{type: json, data_class: secret}", "can't be kept secret as a whole"),
+        ("{type: duration, default: P1M}", "such as `PT1H30M`"),
+        ("{type: duration, min: 1}", "`min` doesn't apply"),
+        ("{type: slug, default: Spring Sale}", "such as `spring-sale`"),
+        ("{type: slug, pattern: '[a-z]'}", "`pattern` doesn't apply"),
+    ],
+)
+def test_constraints_of_slugs_durations_and_json(body: str, said: str) -> None:
+    (problem,) = problems(field_with(body))
+
+    assert said in problem["message"]

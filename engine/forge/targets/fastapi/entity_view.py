@@ -23,7 +23,7 @@ _DATES = ("created_at", "updated_at")
 _SCHEMA_WORDS = frozenset(
     {
         *("Annotated", "Any", "Decimal", "Field", "ListQuery", "RecordView", "RequestBody"),
-        *("TypedDict", "UUID"),
+        *("ClassVar", "SearchQuery", "TypedDict", "UUID"),
     }
 )
 
