@@ -1,7 +1,7 @@
 """`python -m webnova.reference DIRECTORY`: the reference, derived from the code.
 
-Writes the OpenAPI document, the JSON Schema of Blueprints, the JSON Schemas of what commands print
-and a page of all commands. Nothing has to run. The same code gives the same bytes.
+Writes the OpenAPI document, the Blueprint language with its JSON Schema, the JSON Schemas of what
+commands print and a page of all commands. Nothing has to run. The same code gives the same bytes.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 import typer
 
+from engine.forge.blueprint.language import language_page
 from engine.forge.blueprint.schema import schema_text
 from serve_apps.api import create_api
 from webnova.cli.app import app
@@ -55,6 +56,7 @@ def write(directory: Path) -> list[Path]:
     pages = {
         "openapi.json": _json(openapi()),
         "blueprint.schema.json": schema_text(),
+        "language.md": language_page(),
         "commands.schema.json": _json(shapes),
         "commands.md": commands(),
     }

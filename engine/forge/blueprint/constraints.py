@@ -66,6 +66,11 @@ CURRENCIES = frozenset(
 _CURRENCIES = sorted(CURRENCIES)
 
 
+def constraints_of(kind: FieldType) -> list[str]:
+    """The constraints that only some types have, of those that this one has."""
+    return [name for name, types in _APPLIES.items() if kind in types]
+
+
 def check_field(blueprint: Blueprint, path: Path, spec: FieldSpec) -> Iterator[Finding]:
     """Findings for one field; `path` is its place in the Blueprint."""
     broken = False
