@@ -19,7 +19,7 @@ from engine.kernel.dispatch import answer_as
 from engine.kernel.errors import Forbidden, InvalidInput, NotFound
 from engine.ledger.transparency.canonical import event_bytes
 from engine.ledger.transparency.export import Report
-from engine.ledger.transparency.files import FilePublisher
+from engine.ledger.transparency.publishing.files import FilePublisher
 from engine.ledger.transparency.merkle import (
     Frontier,
     hash_leaf,
