@@ -11,19 +11,17 @@ from pathlib import Path
 import pytest
 
 from engine.kernel.errors import InvalidInput, NotFound, Unavailable, VersionConflict
-from engine.ledger.transparency.merkle import Frontier, hash_leaf
+from engine.ledger.transparency.merkle import Frontier
 from engine.ledger.transparency.notes import Checkpoint, Signer, signed
-from engine.ledger.transparency.proofs import LogContradiction, consistency
+from engine.ledger.transparency.proofs import LogContradiction
 from engine.ledger.transparency.publication import (
     CheckpointPublisher,
     Succession,
     open_publisher,
     publisher_kinds,
 )
+from tests.contracts.leaves import FORGED, LOG, NEXT, ORIGIN, SIGNER
 from tests.contracts.s3_server import CREDENTIALS, S3Server
-
-ORIGIN = "webnova-x/acme"
-SIGNER, NEXT = Signer(ORIGIN, b"\x01" * 32), Signer(ORIGIN, b"\x02" * 32)
 
 
 def _in_objects(request: pytest.FixtureRequest) -> str:
@@ -41,30 +39,6 @@ LOCATIONS: dict[str, Callable[[pytest.FixtureRequest], str]] = {
     "s3": _in_objects,
 }
 """For each kind, a fresh location: a new kind adds itself here."""
-
-
-class Leaves:
-    """A small log in memory, honest or not."""
-
-    def __init__(self, *events: str) -> None:
-        self.leaves = [hash_leaf(event.encode()) for event in events]
-
-    def note(self, size: int, *signers: Signer) -> str:
-        frontier = Frontier()
-        for leaf in self.leaves[:size]:
-            frontier.append(leaf)
-        return signed(Checkpoint(ORIGIN, size, frontier.root()).text(), signers or [SIGNER])
-
-    async def hashes(self, level: int, start: int, end: int) -> list[bytes]:
-        assert level == 0
-        return self.leaves[start:end]
-
-    async def after(self, note: str, size: int) -> Succession:
-        return Succession(note, await consistency(self, Checkpoint.of(note).size, size))
-
-
-LOG = Leaves("a", "b", "c", "d", "e")
-FORGED = Leaves("a", "X", "c", "d", "e")
 
 
 @pytest.fixture(scope="module")

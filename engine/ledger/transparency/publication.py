@@ -148,10 +148,6 @@ class WitnessAhead(Conflict):
 
     code, title = "witness_ahead", "The witness has seen a longer log"
 
-    def __init__(self, detail: str = "", *, mend: str | None = None, size: int = 0) -> None:
-        super().__init__(detail, mend=mend, size=size)
-        self.size = size
-
 
 class Witness(Protocol):
     """Somebody else, who cosigns a checkpoint only if it continues all that they have seen."""
@@ -274,7 +270,7 @@ class Notary:
                 lines += await witness.cosign(note, since, prove)
             except WitnessAhead as ahead:
                 # Another notary has been there meanwhile, or what the witness has seen is gone.
-                if (await self._logs.head(tenant)).size < ahead.size:
+                if (await self._logs.head(tenant)).size < ahead.fields["size"]:
                     raise _contradiction_of_witness(ahead, size) from None
                 raise VersionConflict("The log has grown in the meantime.") from None
         return lines
@@ -285,6 +281,6 @@ def _contradiction_of_witness(ahead: WitnessAhead, size: int) -> LogContradictio
         ahead.detail,
         mend="Events were lost or taken away. Keep the database as it is, and compare an export "
         "with the checkpoint that the witness has.",
-        published_size=ahead.size,
+        published_size=ahead.fields["size"],
         size=size,
     )
