@@ -40,6 +40,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
             "tests/integration/test_transparency_interop.py",
             "tests/integration/test_witness.py",
             "tests/integration/test_witness_interop.py",
+            "tests/integration/test_object_store.py",
             "tests/contracts/test_checkpoint_publishers.py",
             "tests/integration/test_no_loss.py",
             "tests/integration/test_postgres_crashes.py",

@@ -520,6 +520,24 @@ async def test_whatever_a_witness_answers_is_a_cosignature_or_an_error(
             await witness.cosign(LOG.note(2), 0, nothing)
 
 
+async def test_an_answer_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def endless(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            with contextlib.suppress(OSError):
+                while not given_up.is_set():
+                    await send({"type": "http.response.body", "body": b".", "more_body": True})
+                    await asyncio.sleep(0.01)
+
+    given_up = asyncio.Event()
+    monkeypatch.setattr("engine.ledger.transparency.publishing.witnesses.DEADLINE_S", 0.3)
+    async with served(endless) as address:
+        witness = HttpWitness(Cosigner("w", b"w" * 32).key, address, Secret(""))
+        with pytest.raises(Unavailable, match="out of reach"):
+            await witness.cosign(LOG.note(2), 0, nothing)
+        given_up.set()
+
+
 async def test_a_size_that_never_holds_is_given_up() -> None:
     sizes = iter([b"1\n", b"0\n"] * 10)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +25,9 @@ TOKEN = "WEBNOVA_WITNESS_TOKEN_"
 SIZE_TYPE = "text/x.tlog.size"
 ATTEMPTS = 4
 TIMEOUT_S = 10.0
+"""For each step of a request, such as connecting or the next piece of the answer."""
+DEADLINE_S = 20.0
+"""For a request and its whole answer."""
 REST_S = 15.0
 """So long a witness that was out of reach is not asked again, so that logs don't queue up there."""
 LARGEST_ANSWER = 65_536
@@ -84,7 +88,7 @@ class HttpWitness:
             headers["authorization"] = f"Bearer {self._token.reveal()}"
         try:
             status, kind, body = await self._post("\n".join(lines).encode(), headers)
-        except (httpx.HTTPError, httpx.InvalidURL):
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError):
             self._rests_until = self._clock() + REST_S
             raise self._useless("is out of reach") from None
         if status == 200:
@@ -98,6 +102,7 @@ class HttpWitness:
     async def _post(self, body: bytes, headers: Mapping[str, str]) -> tuple[int, str, bytes]:
         """Status, media type and the first bytes of the answer."""
         async with (
+            asyncio.timeout(DEADLINE_S),
             httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=not self._local) as client,
             client.stream("POST", self._url, content=body, headers=headers) as response,
         ):
