@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -165,11 +165,12 @@ class ObjectPublisher:
     async def _latest(self, place: str) -> tuple[int, str | None]:
         """The number of the latest note and the note; zero and None when there is none."""
         with _usable():
-            async for number in self._numbers(place):
-                return number, await self._read(_name(place, number))
+            async with aclosing(self._numbers(place)) as numbers:
+                async for number in numbers:
+                    return number, await self._read(_name(place, number))
         return 0, None
 
-    async def _numbers(self, place: str) -> AsyncIterator[int]:
+    async def _numbers(self, place: str) -> AsyncGenerator[int, None]:
         """The numbers of all notes, the highest of each page first."""
         async for page in obstore.list(self._store, place, chunk_size=PAGE):
             names = sorted(str(each["path"]).removeprefix(place) for each in page)
