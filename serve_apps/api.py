@@ -35,6 +35,7 @@ from serve_apps.routes import (
     tokens,
     usage,
     webhooks,
+    witness,
 )
 from serve_apps.services import Services
 from serve_apps.upstream import Upstreams
@@ -43,7 +44,7 @@ from webnova.compose import Installation
 DISTRIBUTION = "infera-webnova"
 METERING = (usage, prices, budgets, statements)
 BUS = (events, subscriptions, webhooks)
-PROOF = (documents, audit)
+PROOF = (documents, audit, witness)
 ACCESS = (tenants, tokens, subjects)
 ROUTES = (platforms, runs, blueprints, *BUS, *PROOF, *ACCESS, *METERING, health)
 """Searched in this order: what is asked for most comes first."""

@@ -33,6 +33,9 @@ from engine.ledger.tenancy.suspension import Suspensions
 from engine.ledger.transparency.audit import Auditor
 from engine.ledger.transparency.notes import Checkpoint
 from engine.ledger.transparency.publication import Notary, open_publisher
+from engine.ledger.transparency.publishing import witnesses
+from engine.ledger.transparency.publishing.cosignatures import Cosigner
+from engine.ledger.transparency.publishing.witnessing import SeenLogs
 from engine.ledger.transparency.queries import Log
 from engine.ledger.transparency.upkeep import BATCH
 from engine.ledger.webhooks.addresses import AllowedNetworks
@@ -59,6 +62,7 @@ from storage.suspension import PostgresSuspensions
 from storage.transactions import Parts, PostgresTransactions
 from storage.transparency import PostgresLog, PostgresLogBacklog, PostgresLogs
 from storage.webhooks import PostgresDeliveries, PostgresDeliveryBacklog
+from storage.witnessing import PostgresSeenLogs
 from storage.work import PostgresWorkQueue
 from webnova.stack.home import Home
 
@@ -91,6 +95,7 @@ PARTS: Parts = {
     Deliveries: PostgresDeliveries,
     Suspensions: PostgresSuspensions,
     Removals: PostgresRemovals,
+    SeenLogs: PostgresSeenLogs,
 }
 """What stores the features that keep tables of their own, by their contracts."""
 
@@ -117,7 +122,17 @@ class Installation:
         """
         if self.home is None:
             raise _homeless()
-        return _notary(self.home, os.environ.get(PUBLISHER) or f"file:{self.home.audit}", self.logs)
+        publisher = os.environ.get(PUBLISHER) or f"file:{self.home.audit}"
+        return _notary(self.home, publisher, os.environ.get(witnesses.SETTING, ""), self.logs)
+
+    def cosigners(self, tenant: str) -> list[Cosigner]:
+        """The keys with which the tenant is a witness, the one to hand out first; raises as
+        `notary`."""
+        if self.home is None:
+            raise _homeless()
+        self.home.create()
+        name = f"{self.home.log_name()}/{tenant}/witness"
+        return [Cosigner.derived(name, key) for key in self.home.signing_keys()]
 
     def auditor(self) -> Auditor:
         """Who exports and checks logs; raises as `notary`."""
@@ -228,10 +243,12 @@ def _vault(home: Home | None) -> Vault:
 
 
 @lru_cache(maxsize=8)
-def _notary(home: Home, publisher: str, logs: PostgresLogs) -> Notary:
+def _notary(home: Home, publisher: str, listed: str, logs: PostgresLogs) -> Notary:
     """Keys are read once: after one was added or taken away, processes are started again."""
     home.create()
-    return Notary(home.log_name(), home.signing_keys(), open_publisher(publisher), logs)
+    place = open_publisher(publisher)
+    asked = witnesses.configured(listed, os.environ)
+    return Notary(home.log_name(), home.signing_keys(), place, logs, asked)
 
 
 @lru_cache(maxsize=8)

@@ -14,6 +14,7 @@ from engine.ledger.metering import budgets, entries, forecast, prices, rating, s
 from engine.ledger.subscriptions.projections import Projections
 from engine.ledger.subscriptions.records import Subscription, Subscriptions
 from engine.ledger.transparency import queries as log_queries
+from engine.ledger.transparency.publishing import witnessing
 from engine.ledger.webhooks.endpoints import Webhook, Webhooks
 from engine.ledger.webhooks.sending import Outbox, QueueDeliveries
 from engine.trust import erasure, tenants, tokens
@@ -35,9 +36,11 @@ CATALOGUE = Catalogue(
         Rebuilding,
         Subscription,
         Webhook,
+        witnessing.WitnessedLog,
     ]
 )
 PROJECTIONS = Projections(CATALOGUE, [QueueDeliveries(CATALOGUE)])
+EVIDENCE = (log_queries, witnessing)
 METERING = (usage, prices, entries, rating, budgets, statements, forecast)
 
 
@@ -47,6 +50,6 @@ def all_handlers() -> Handlers:
     for part in (Documents, Subscriptions, Webhooks, Outbox):
         handlers.include(part(CATALOGUE).handlers())
     handlers.include(PROJECTIONS.handlers())
-    for module in (tenants, tokens, erasure, versions, requests, driving, log_queries, *METERING):
+    for module in (tenants, tokens, erasure, versions, requests, driving, *EVIDENCE, *METERING):
         handlers.include(module.handlers)
     return handlers

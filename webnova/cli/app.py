@@ -24,6 +24,7 @@ from webnova.cli import (
     subject_commands,
     tenant_commands,
     version_commands,
+    witness_commands,
 )
 from webnova.cli.exits import MEANINGS
 from webnova.cli.output import json_for_all, tenant_to_act_in
@@ -100,6 +101,12 @@ _audit.command("checkpoint")(audit_commands.checkpoint)
 _audit.command("export")(audit_commands.export)
 _audit.command("verify")(audit_commands.verify)
 _audit.command("prove")(audit_commands.prove)
+_witness = typer.Typer(help="Cosign the checkpoints of others' logs.", no_args_is_help=True)
+_witness.command("show")(witness_commands.show)
+_witness.command("trust")(witness_commands.trust)
+_witness.command("list")(witness_commands.list_logs)
+_witness.command("remove")(witness_commands.remove)
+_audit.add_typer(_witness, name="witness")
 app.add_typer(_audit, name="audit")
 
 _tenant = typer.Typer(help="Who shares the installation.", no_args_is_help=True)

@@ -11,7 +11,8 @@ from engine.ledger.archive.examination import ArchiveReport
 from engine.ledger.archive.retention import DroppedMonth, RestoredMonth
 from engine.ledger.tenancy.archive import Inspected
 from engine.ledger.transparency.export import Report
-from webnova.client import models, subjects, tenancy
+from engine.ledger.transparency.publishing.cosignatures import Cosigned
+from webnova.client import models, subjects, tenancy, witnessing
 from webnova.client.eventing_models import (
     DeadLetter,
     Delivery,
@@ -153,6 +154,7 @@ class KeptCheckpoint(BaseModel):
     root: str = Field(description="Root hash of the tree, standard base64.")
     note: str = Field(description="The checkpoint as a C2SP signed note.")
     vkey: str
+    cosigned_by: list[Cosigned] = Field(description="Of the witnesses that were named.")
 
 
 class Exported(BaseModel):
@@ -223,6 +225,10 @@ class ArchiveRows(RootModel[list[ArchiveFile]]):
     """What `webnova archive month` prints."""
 
 
+class WitnessedLogRows(RootModel[list[witnessing.WitnessedLog]]):
+    """`audit witness list`"""
+
+
 class VerifyReport(RootModel[ArchiveReport | Report]):
     """What `webnova audit verify` prints: of an archive, or of an export."""
 
@@ -291,6 +297,10 @@ SHAPES: dict[str, type[BaseModel]] = {
     "audit export": Exported,
     "audit verify": VerifyReport,
     "audit prove": ProvenEvent,
+    "audit witness show": witnessing.Witness,
+    "audit witness list": WitnessedLogRows,
+    "audit witness trust": witnessing.WitnessedLog,
+    "audit witness remove": witnessing.WitnessedLog,
     "tenant create": tenancy.TenantCreated,
     "tenant list": TenantRows,
     "tenant show": tenancy.Tenant,

@@ -50,12 +50,11 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     return invoke
 
 
-def all_commands() -> list[list[str]]:
-    found = []
-    for name, part in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
-        found += (
-            [[name, inner] for inner in part.commands] if hasattr(part, "commands") else [[name]]
-        )
+def all_commands(group: Any = None) -> list[list[str]]:
+    found: list[list[str]] = []
+    for name, part in (group or typer.main.get_command(app)).commands.items():
+        inner = all_commands(part) if hasattr(part, "commands") else [[]]
+        found += [[name, *words] for words in inner]
     return found
 
 
