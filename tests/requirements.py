@@ -35,6 +35,8 @@ REQUIREMENTS: tuple[Requirement, ...] = (
             "tests/integration/test_restore.py",
             "tests/integration/test_documents.py",
             "tests/integration/test_archive.py",
+            "tests/integration/test_archive_http.py",
+            "tests/integration/test_archive_refolding.py",
             "tests/unit/kernel/test_upcasts.py",
             "tests/integration/test_transparency.py",
             "tests/integration/test_transparency_interop.py",
