@@ -259,7 +259,10 @@ async def authenticate(token: str, reader: Reader, now: datetime) -> Caller:
     expired = kept.expires_at is not None and kept.expires_at <= now
     if not genuine or kept.revoked or expired:
         raise _refused()
-    await require_active(reader)
+    try:
+        await require_active(reader)
+    except NotFound:
+        raise _refused() from None
     return Caller(id=f"token:{id}", tenant=tenant, permissions=frozenset(kept.permissions))
 
 
