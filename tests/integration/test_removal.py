@@ -277,6 +277,8 @@ async def test_over_http(
         for method, path_ in (("GET", "/platforms"), ("GET", "/runs"), ("POST", "/platforms")):
             refused = await client.request(method, path_, headers=theirs, json={"name": "x"})
             assert (refused.status_code, refused.json()["code"]) == (401, "unauthenticated")
+        shop = await client.get(f"{address}/p/{tenant}/shop/")
+        assert (shop.status_code, shop.json()["code"]) == (404, "tenant_deleted")
         visit = {"x-webnova-tenant": tenant}
         assert (await client.get("/platforms", headers=visit)).status_code == 404
         assert (await client.get(f"{path}/export")).status_code == 409

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Protocol
 
 from engine.kernel.dispatch import Reader
-from engine.kernel.errors import NotFound, TenantSuspended
+from engine.kernel.errors import TenantDeleted, TenantSuspended
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,11 @@ class Suspensions(Protocol):
 
 
 async def require_active(reader: Reader) -> None:
-    """Raise `TenantSuspended` while the reader's tenant is suspended, `NotFound` once it is
-    deleted."""
+    """Raise `TenantSuspended` while the reader's tenant is suspended, `TenantDeleted` once it
+    is deleted."""
     found = await reader.part(Suspensions).current()
     if found is not None and found.deleted:
-        raise NotFound("The tenant was deleted.")
+        raise TenantDeleted("The tenant was deleted.")
     if found is not None:
         raise TenantSuspended(
             f"The tenant is suspended: {found.reason}",
