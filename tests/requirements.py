@@ -87,6 +87,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
             "tests/integration/test_walls_stateful.py",
             "tests/integration/test_tenancy.py",
             "tests/system/test_tenants.py",
+            "tests/system/test_tenant_deletion.py",
             "tests/integration/test_tenant_cli.py",
             "tests/integration/test_tenant_import.py",
             "tests/integration/test_portability.py",
