@@ -219,13 +219,15 @@ class Refolding:
                 self._failed(tenant, error)
 
     async def everything(self) -> list[Refolded]:
-        """Fold anew all that is stale, for whoever waits for it."""
+        """Fold anew all that is stale, for whoever waits for it; no failure holds up the others."""
         found = []
         for tenant, kind in await self._backlog.stale(self._folds):
             try:
                 done = Refolded(tenant=tenant, kind=kind, documents=await self.refold(tenant, kind))
-            except WebNovaError as error:
-                done = Refolded(tenant=tenant, kind=kind, documents=0, failure=str(error))
+            except Exception as error:  # noqa: BLE001 - told; the kind stays stale
+                self._failed(tenant, error)
+                told = str(error) if isinstance(error, WebNovaError) else type(error).__name__
+                done = Refolded(tenant=tenant, kind=kind, documents=0, failure=told)
             found.append(done)
         return found
 

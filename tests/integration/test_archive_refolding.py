@@ -23,7 +23,7 @@ from engine.kernel.errors import Conflict, InvalidInput, Unavailable, WebNovaErr
 from engine.ledger.archive import rebasing
 from engine.ledger.documents import RebuildDocuments, Refolding
 from engine.ledger.versions import GetVersion
-from engine.trust.tokens import RevokeToken, Token
+from engine.trust.tokens import IssueToken, RevokeToken, Token
 from storage.database import Database
 from storage.documents import PostgresStaleDocuments
 from tests.conftest import TestDatabase
@@ -41,6 +41,7 @@ from tests.integration.test_archive import (
 )
 from tests.integration.test_versions import FIRST
 from webnova.cli.app import app as command_line
+from webnova.cli.exits import ExitCode
 from webnova.compose import Archives, Installation
 from webnova.stack.home import Home
 from webnova.stack.postgres import EmbeddedPostgres
@@ -298,8 +299,24 @@ async def test_a_forged_archive_changes_nothing(
 
 
 async def test_the_command_line_folds_anew_from_a_directory(
-    postgres_server: EmbeddedPostgres, admin: Any, aged: Aged, tmp_path: Path
+    postgres_server: EmbeddedPostgres,
+    installation: Installation,
+    admin: Any,
+    aged: Aged,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Of two tenants, since the others belong to other tests; one has an event nobody can read."""
+    broken = f"{aged.tenant}-broken"
+    issue = IssueToken(id="t1", secret_sha256="0" * 64, label="t1", permissions=["platform.read"])
+    await execute(installation, broken, issue)
+    await admin.execute("UPDATE events SET data = '{}' WHERE tenant_id = $1", broken)
+    whole = PostgresStaleDocuments.stale
+
+    async def of_two(self: PostgresStaleDocuments, folds: dict[str, int]) -> list[tuple[str, str]]:
+        return [each for each in await whole(self, folds) if each[0] in (aged.tenant, broken)]
+
+    monkeypatch.setattr(PostgresStaleDocuments, "stale", of_two)
     home = Home.at(tmp_path / "home").create()
     shutil.copytree(postgres_server.secrets_dir, home.secrets, dirs_exist_ok=True)
     here = ProcessRef.of(os.getpid())
@@ -316,9 +333,11 @@ async def test_the_command_line_folds_anew_from_a_directory(
         )
         found: list[dict[str, Any]] = json.loads(done.stdout)
         kinds = {kind.kind for kind in KINDS}
-        mine = [each for each in found if each["tenant"] == aged.tenant and each["kind"] in kinds]
-        assert done.exit_code or not any(each["failure"] for each in found)
-        return mine
+        shown = [each for each in found if each["kind"] in kinds]
+        (bad,) = [each for each in shown if each["tenant"] == broken]
+        assert (bad["documents"], bad["failure"]) == (0, "ValidationError")
+        assert done.exit_code == ExitCode.UNAVAILABLE
+        return [each for each in shown if each["tenant"] == aged.tenant]
 
     with newer_version():
         refused = await run()
