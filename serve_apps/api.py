@@ -18,6 +18,7 @@ from serve_apps.ports import Gateway
 from serve_apps.preview import Addresses, Previews, instance_lookup
 from serve_apps.problems import on_error, on_http_exception, on_invalid_request
 from serve_apps.routes import (
+    archive,
     audit,
     blueprints,
     budgets,
@@ -44,7 +45,7 @@ from webnova.compose import Installation
 DISTRIBUTION = "infera-webnova"
 METERING = (usage, prices, budgets, statements)
 BUS = (events, subscriptions, webhooks)
-PROOF = (documents, audit, witness)
+PROOF = (documents, audit, archive, witness)
 ACCESS = (tenants, tokens, subjects)
 ROUTES = (platforms, runs, blueprints, *BUS, *PROOF, *ACCESS, *METERING, health)
 """Searched in this order: what is asked for most comes first."""

@@ -9,6 +9,8 @@ from engine.forge import versions
 from engine.kernel.contracts import Catalogue
 from engine.kernel.dispatch import Handlers
 from engine.ledger import versions as versions_of_documents
+from engine.ledger.archive.months import ArchiveNotes
+from engine.ledger.archive.retention import DEFAULT_DAYS
 from engine.ledger.documents import Documents, Rebuilding
 from engine.ledger.metering import budgets, entries, forecast, prices, rating, statements, usage
 from engine.ledger.subscriptions.projections import Projections
@@ -44,8 +46,10 @@ EVIDENCE = (log_queries, witnessing)
 METERING = (usage, prices, entries, rating, budgets, statements, forecast)
 
 
-def all_handlers() -> Handlers:
+def all_handlers(retention_days: int = DEFAULT_DAYS) -> Handlers:
+    """Everybody's handlers; `retention_days` is what the installation says of its events."""
     handlers = Handlers()
+    handlers.include(ArchiveNotes(retention_days).handlers())
     handlers.include(versions_of_documents.handlers(CATALOGUE, handlers))
     for part in (Documents, Subscriptions, Webhooks, Outbox):
         handlers.include(part(CATALOGUE).handlers())

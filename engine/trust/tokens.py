@@ -28,7 +28,7 @@ from engine.kernel.contracts import (
     View,
 )
 from engine.kernel.dispatch import Handlers, Reader, Transaction
-from engine.kernel.errors import Forbidden, NotFound, Unauthenticated
+from engine.kernel.errors import Forbidden, NotFound, TenantDeleted, Unauthenticated
 from engine.kernel.ids import uuid7
 from engine.kernel.personal import PersonalText, SubjectId
 from engine.kernel.secret import Secret
@@ -262,7 +262,10 @@ async def authenticate(token: str, reader: Reader, now: datetime) -> Caller:
     expired = kept.expires_at is not None and kept.expires_at <= now
     if not genuine or kept.revoked or expired:
         raise _refused()
-    await require_active(reader)
+    try:
+        await require_active(reader)
+    except TenantDeleted:
+        raise _refused() from None
     return Caller(id=f"token:{id}", tenant=tenant, permissions=frozenset(kept.permissions))
 
 

@@ -129,9 +129,11 @@ app.add_typer(_subject, name="subject")
 _archive = typer.Typer(
     help="Keep old months in files that verify by themselves.", no_args_is_help=True
 )
+_archive.command("list")(archive_commands.list_months)
 _archive.command("month")(archive_commands.month)
 _archive.command("drop")(archive_commands.drop)
 _archive.command("restore")(archive_commands.restore)
+_archive.command("refold")(archive_commands.refold)
 app.add_typer(_archive, name="archive", rich_help_panel=_STACK)
 
 _job = typer.Typer(help="Run Python programs on the cluster.", no_args_is_help=True)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, RootModel
 from engine.ledger.archive.archiving import ArchiveFile
 from engine.ledger.archive.examination import ArchiveReport
 from engine.ledger.archive.retention import DroppedMonth, RestoredMonth
+from engine.ledger.documents import Refolded
 from engine.ledger.tenancy.archive import Inspected
 from engine.ledger.transparency.export import Report
 from engine.ledger.transparency.publishing.cosignatures import Cosigned
@@ -229,6 +230,17 @@ class WitnessedLogRows(RootModel[list[witnessing.WitnessedLog]]):
     """`audit witness list`"""
 
 
+class ArchivedMonths(BaseModel):
+    """`archive list`"""
+
+    items: list[tenancy.ArchivedMonth]
+    retention_days: int
+
+
+class RefoldedRows(RootModel[list[Refolded]]):
+    """`archive refold`"""
+
+
 class VerifyReport(RootModel[ArchiveReport | Report]):
     """What `webnova audit verify` prints: of an archive, or of an export."""
 
@@ -313,8 +325,10 @@ SHAPES: dict[str, type[BaseModel]] = {
     "tenant recipient": subjects.Recipient,
     "subject show": subjects.Subject,
     "subject erase": subjects.Subject,
+    "archive list": ArchivedMonths,
     "archive month": ArchiveRows,
     "archive drop": DroppedMonth,
     "archive restore": RestoredMonth,
+    "archive refold": RefoldedRows,
     "job submit": Job,
 }

@@ -98,6 +98,8 @@ SCHEMAS = {
     models.PlatformAccepted: "PlatformAccepted",
     models.Problem: "BlueprintProblem",
     models.Release: "Release",
+    tenancy.ArchivedMonth: "ArchivedMonth",
+    tenancy.ArchivedMonths: "ArchivedMonthPage",
     tenancy.Imported: "Imported",
     subjects.Recipient: "Recipient",
     tenancy.Remains: "Remains",
