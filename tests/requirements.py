@@ -28,7 +28,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     Requirement(
         "S04",
         "PostgreSQL event store",
-        "begun",
+        "built",
         (
             "tests/integration/test_ledger.py",
             "tests/integration/test_event_store.py",
