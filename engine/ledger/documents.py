@@ -221,7 +221,7 @@ class Refolding:
     async def everything(self) -> list[Refolded]:
         """Fold anew all that is stale, for whoever waits for it; no failure holds up the others."""
         found = []
-        for tenant, kind in await self._backlog.stale(self._folds):
+        for tenant, kind in sorted(await self._backlog.stale(self._folds)):
             try:
                 done = Refolded(tenant=tenant, kind=kind, documents=await self.refold(tenant, kind))
             except Exception as error:  # noqa: BLE001 - told; the kind stays stale
