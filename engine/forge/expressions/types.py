@@ -51,7 +51,7 @@ class Type:
     Of numbers: `low`, `high` (both inclusive), `scale` (digits after the point) and `currency`,
     which is None for plain numbers and empty for money whose currency isn't named. Of enums: their
     `name` and `members`. Of texts whose every possible value is written in the expression:
-    `members`. `constant` says that it is written as a literal, and so takes the type of what it
+    `members`. `decimal` marks fields that hold decimals, whatever their scale. `constant` says that it is written as a literal, and so takes the type of what it
     stands beside. `low` and `high` of a constant date, time, instant or uuid mean nothing.
     """
 
@@ -64,6 +64,7 @@ class Type:
     name: str = ""
     members: frozenset[str] | None = None
     constant: bool = False
+    decimal: bool = False
 
     @property
     def optional(self) -> Type:
@@ -104,7 +105,7 @@ def integer(low: int = SMALLEST_INTEGER, high: int = LARGEST_INTEGER) -> Type:
 def decimal(precision: int, scale: int) -> Type:
     """An exact decimal of so many digits, `scale` of them after the point."""
     most = Fraction(10**precision - 1, 10**scale)
-    return number(-most, most, scale)
+    return replace(number(-most, most, scale), decimal=True)
 
 
 def money(currency: str, precision: int, scale: int) -> Type:

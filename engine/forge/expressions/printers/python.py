@@ -7,8 +7,6 @@ and needs `dt`, `Decimal`, `UUID` and the names of the runtime `values.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from engine.forge.expressions.printers import Names
 from engine.forge.expressions.printers.literals import python_literal
 from engine.forge.expressions.syntax import Path
@@ -23,6 +21,20 @@ _CONTEXT_DIGITS = 28
 
 _ORDER = {"=": "==", "!=": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _SUMS = {"+": ("add", _SUM), "-": ("subtract", _SUM), "*": ("multiply", _PRODUCT)}
+_CALLS = {
+    "length": "len",
+    "lower": "lower",
+    "upper": "upper",
+    "round": "rounded",
+    "/": "divide",
+    "add_days": "add_days",
+}
+_SUFFIXES = {
+    "trim": '.strip(" ")',
+    "starts_with": ".startswith({})",
+    "date": ".date()",
+    "year": ".year",
+}
 
 
 def of_record(path: Path) -> str:
@@ -140,21 +152,15 @@ class _Printer:
         return self._plain(term)
 
     def _plain(self, term: Term) -> tuple[str, int]:
+        operation = term.operation
+        if operation in ("today", "now"):
+            return operation, _ATOM
+        if operation in _SUFFIXES:
+            first = self.source(term.arguments[0], _ATOM)
+            rest = [self.source(each, _IF) for each in term.arguments[1:]]
+            return first + _SUFFIXES[operation].format(*rest), _ATOM
         values = [self.source(each, _IF) for each in term.arguments]
-        atoms = [self.source(each, _ATOM) for each in term.arguments]
-        digits = str(term.value)
-        templates: dict[str, Callable[[], str]] = {
-            "today": lambda: "today",
-            "now": lambda: "now",
-            "length": lambda: f"len({values[0]})",
-            "lower": lambda: f"lower({values[0]})",
-            "upper": lambda: f"upper({values[0]})",
-            "trim": lambda: f'{atoms[0]}.strip(" ")',
-            "starts_with": lambda: f"{atoms[0]}.startswith({values[1]})",
-            "round": lambda: f"rounded({values[0]}, {digits})",
-            "/": lambda: f"divide({values[0]}, {values[1]}, {digits})",
-            "date": lambda: f"{atoms[0]}.date()",
-            "year": lambda: f"{atoms[0]}.year",
-            "add_days": lambda: f"add_days({values[0]}, {values[1]})",
-        }
-        return templates[term.operation](), _ATOM
+        values += [str(term.value)] if operation in ("round", "/") else []
+        source = f"{_CALLS[operation]}({', '.join(values)})"
+        sure = operation == "/" and not term.type.nullable
+        return (f"given({source})" if sure else source), _ATOM
