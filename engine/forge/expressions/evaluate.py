@@ -41,7 +41,8 @@ def evaluate(term: Term, environment: Environment) -> Value:
     """
     value = _value(term, environment)
     if not isinstance(value, Fraction):
-        return value  # type: ignore[no-any-return]
+        other: Value = value
+        return other
     units = value * 10**term.type.scale
     assert units.denominator == 1
     if not term.type.scale:

@@ -157,7 +157,7 @@ def _tokens(text: str) -> list[_Token]:
     if len(text) > MAX_LENGTH:
         message = f"an expression has at most {MAX_LENGTH} characters; this one has {len(text)}"
         raise Refused(Fault(MAX_LENGTH, len(text) - MAX_LENGTH, message))
-    found = []
+    found: list[_Token] = []
     for match in _TOKEN.finditer(text):
         token = _Token(match.lastgroup or "", match.group(), match.start())
         if token.kind == "other":

@@ -119,7 +119,7 @@ def retyped(term: Term, type: Type) -> Term:
     return replace(term, type=settled, arguments=arguments, value=value)
 
 
-def parsed(text: str, type: Type) -> Value:
+def parsed(text: str, type: Type) -> Any:
     """What a quoted literal means as a value of `type`. Raises `ValueError`."""
     if type.kind is Kind.ENUM and text not in (type.members or ()):
         raise ValueError(text)

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fractions import Fraction
-from typing import Literal
 
 from engine.forge.fields import LARGEST_INTEGER, SMALLEST_INTEGER
 
@@ -49,10 +48,10 @@ class Type:
     """The type of a value, and whether it may be null.
 
     Of numbers: `low`, `high` (both inclusive), `scale` (digits after the point) and `currency`,
-    which is None for plain numbers and empty for money whose currency isn't named. Of enums: their
-    `name` and `members`. Of texts whose every possible value is written in the expression:
-    `members`. `decimal` marks fields that hold decimals, whatever their scale. `constant` says that it is written as a literal, and so takes the type of what it
-    stands beside. `low` and `high` of a constant date, time, instant or uuid mean nothing.
+    which is None for plain numbers and empty for money whose currency isn't named; `decimal` marks
+    fields that hold decimals, whatever their scale. Of enums: their `name` and `members`. Of texts
+    whose every possible value is written in the expression: `members`. `constant` says that it is
+    written as a literal, and so takes the type of what it stands beside.
     """
 
     kind: Kind
@@ -162,6 +161,3 @@ class Scope:
     def root(self, name: str) -> Mapping[str, Type] | None:
         """The values under `input` and `user`."""
         return {"input": self.input, "user": self.user}.get(name)
-
-
-Root = Literal["input", "user"]

@@ -20,6 +20,7 @@ from engine.forge.expressions.terms import Term
 from engine.forge.expressions.types import Kind, Type
 from engine.forge.fields import LARGEST_INTEGER
 
+_PROCESS = frozenset({"input", "user"})
 _ORDER = {"=": "==", "!=": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _CALCULATIONS = {"+": "plus", "-": "minus", "*": "times", "negate": "negative", "abs": "absolute"}
 _WHOLE_RESULTS = {"length": "length", "year": "year_of", "days_between": "days_between"}
@@ -61,7 +62,8 @@ class _Printer:
             return f"sa.{operation}_({', '.join(self.source(each) for each in arguments)})"
         if operation in ("is null", "is not null"):
             method = "is_" if operation == "is null" else "is_not"
-            return f"{self._operand(arguments[0])}.{method}(None)"
+            tested = self._operand(arguments[0])
+            return f"{_bracketed(tested, arguments[0])}.{method}(None)"
         if operation in ("=", "!="):
             return self._equal(term)
         if operation in _ORDER:
@@ -93,6 +95,7 @@ class _Printer:
     def _equal(self, term: Term) -> str:
         left, right, _ = self._pair(term)
         one, other = term.arguments
+        right = _bracketed(right, other)
         equal = term.operation == "="
         if not one.type.nullable and not other.type.nullable:
             return f"{_bracketed(left, one)} {'==' if equal else '!='} {right}"
@@ -108,7 +111,7 @@ class _Printer:
         left, right, plain = self._pair(term)
         if not plain:
             return f'q.compare({left}, "{term.operation}", {right})'
-        return f"{_bracketed(left, term.arguments[0])} {term.operation} {right}"
+        return f"{left} {term.operation} {right}"
 
     def _in(self, term: Term) -> str:
         tested, *items = term.arguments
@@ -199,7 +202,7 @@ def _truth(term: Term) -> bool:
 
 
 def _is_value(term: Term) -> bool:
-    return term.operation == "name" and term.value[0] in ("input", "user")
+    return term.operation == "name" and term.value[0] in _PROCESS
 
 
 def _is_column(term: Term) -> bool:
@@ -215,7 +218,7 @@ def _comparable(left: Term, right: Term) -> bool:
     inner = right.arguments[0] if right.operation == "negate" else right
     if inner.operation != "literal" or right.type.scale > left.type.scale:
         return False
-    return abs(right.type.low) * 10**left.type.scale <= LARGEST_INTEGER
+    return bool(abs(right.type.low) * 10**left.type.scale <= LARGEST_INTEGER)
 
 
 def _constant(term: Term, column: Term) -> str:
