@@ -16,6 +16,7 @@ from engine.forge.expressions.printers import Names
 from engine.forge.expressions.printers.python import print_python
 from engine.forge.expressions.printers.sqlalchemy import print_sqlalchemy
 from engine.forge.expressions.terms import Term
+from engine.forge.expressions.types import Kind
 from tests.unit.forge import expression_cases as cases
 
 RECORDS = cases.records(40)
@@ -40,9 +41,7 @@ def expected(term: Term, process: dict[str, Any]) -> list[Any]:
     return [evaluate(term, record.environment(process)) for record in RECORDS]
 
 
-@FEW
-@given(cases.expressions(), st.integers(0, 20))
-def test_python_agrees(text: str, seed: int) -> None:
+def _agrees_in_python(text: str, seed: int) -> None:
     term = compiled(text, cases.SCOPE, None)
     process = cases.process(seed)
     source = print_python(term, NAMES)
@@ -52,17 +51,34 @@ def test_python_agrees(text: str, seed: int) -> None:
     assert found == expected(term, process), source
 
 
-@FEW
-@given(cases.expressions(), st.integers(0, 20))
-def test_sqlite_agrees(sqlite: sa.Connection, text: str, seed: int) -> None:
+def _agrees_on_sqlite(sqlite: sa.Connection, text: str, seed: int) -> None:
     term = compiled(text, cases.SCOPE, None)
     process = cases.process(seed)
     source = print_sqlalchemy(term, cases.QUERY_NAMES)
     element = eval(source, cases.namespace(process))
-    rows = sqlite.execute(sa.select(cases.Thing.id, element.label("it")).order_by(cases.Thing.id))
+    id = cases.Thing.id
+    rows = sqlite.execute(sa.select(id, element.label("it")).order_by(id))
     found = [row.it for row in rows]
     wanted = expected(term, process)
     assert found == wanted, source
-    if term.type.kind == "boolean" and not term.type.nullable:
-        ids = sqlite.scalars(sa.select(cases.Thing.id).where(element)).all()
+    if term.type.kind is Kind.BOOLEAN and not term.type.nullable:
+        ids = sqlite.scalars(sa.select(id).where(element)).all()
         assert sorted(ids) == [id for id, value in enumerate(wanted) if value]
+
+
+@FEW
+@given(cases.expressions(), st.integers(0, 20))
+def test_python_agrees(text: str, seed: int) -> None:
+    _agrees_in_python(text, seed)
+
+
+@FEW
+@given(cases.expressions(), st.integers(0, 20))
+def test_sqlite_agrees(sqlite: sa.Connection, text: str, seed: int) -> None:
+    _agrees_on_sqlite(sqlite, text, seed)
+
+
+@pytest.mark.parametrize("text", cases.AT_THE_EDGES)
+def test_both_agree_at_the_edges(sqlite: sa.Connection, text: str) -> None:
+    _agrees_in_python(text, 3)
+    _agrees_on_sqlite(sqlite, text, 3)

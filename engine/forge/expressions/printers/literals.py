@@ -13,7 +13,7 @@ def python_literal(value: Any, *, decimal: bool = False) -> str:
     if isinstance(value, bool) or value is None:
         return repr(value)
     if isinstance(value, Decimal) or (decimal and isinstance(value, int)):
-        return f'Decimal("{value:f}")'
+        return f'Decimal("{Decimal(value):f}")'
     if isinstance(value, dt.datetime):
         fields = [value.year, value.month, value.day, value.hour, value.minute, value.second]
         fields += [value.microsecond] if value.microsecond else []

@@ -11,6 +11,7 @@ The result is true or false, never null, wherever its type isn't nullable.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from engine.forge.expressions.arithmetic import guard_digits
@@ -228,9 +229,9 @@ def _constant(term: Term, column: Term) -> str:
 
 def _decimal(term: Term) -> str:
     if term.operation == "negate":
-        inner = f"{term.arguments[0].value:f}"
+        inner = f"{Decimal(term.arguments[0].value):f}"
         return inner.removeprefix("-") if inner.startswith("-") else f"-{inner}"
-    return f"{term.value:f}"
+    return f"{Decimal(term.value):f}"
 
 
 def _bracketed(source: str, term: Term) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -156,4 +157,4 @@ def _literal(value: Any) -> str:
         return f'"{value.isoformat("seconds")}"'
     if isinstance(value, dt.date):
         return f'"{value.isoformat()}"'
-    return f'"{value}"' if isinstance(value, UUID) else f'exact("{value:f}")'
+    return f'"{value}"' if isinstance(value, UUID) else f'exact("{Decimal(value):f}")'
