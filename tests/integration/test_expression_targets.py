@@ -19,7 +19,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from engine.forge.expressions.checker import compiled
+from engine.forge.expressions.checking import compiled
 from engine.forge.expressions.evaluate import evaluate
 from engine.forge.expressions.printers import Names, runtime
 from engine.forge.expressions.printers.sqlalchemy import print_sqlalchemy

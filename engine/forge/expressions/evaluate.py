@@ -40,15 +40,17 @@ def evaluate(term: Term, environment: Environment) -> Value:
     Never fails on values that their types describe.
     """
     value = _value(term, environment)
-    if not isinstance(value, Fraction):
-        other: Value = value
-        return other
-    units = value * 10**term.type.scale
+    found: Value = _plain(value, term.type.scale) if isinstance(value, Fraction) else value
+    return found
+
+
+def _plain(value: Fraction, scale: int) -> int | Decimal:
+    units = value * 10**scale
     assert units.denominator == 1
-    if not term.type.scale:
-        return units.numerator
+    if not scale:
+        return int(units)
     sign, digits = int(units < 0), tuple(map(int, str(abs(units.numerator))))
-    return Decimal((sign, digits, -term.type.scale))
+    return Decimal((sign, digits, -scale))
 
 
 def _value(term: Term, environment: Environment) -> Any:

@@ -184,6 +184,9 @@ def _unexpected_mark(token: _Token) -> Fault:
     if meant is not None:
         message = f"{quoted(token.text)} is written `{meant}`"
         return Fault(token.start, len(token.text), message, meant)
+    if token.text.isalpha():
+        message = f"{quoted(token.text)}: names are English identifiers, and texts are quoted"
+        return Fault(token.start, 1, message)
     return Fault(token.start, 1, f"{quoted(token.text)} has no meaning here")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
 
@@ -72,6 +73,10 @@ class Type:
     @property
     def given(self) -> Type:
         return replace(self, nullable=False) if self.nullable else self
+
+    def within(self, low: int | Decimal, high: int | Decimal) -> Type:
+        """The number with narrower bounds."""
+        return replace(self, low=Fraction(low), high=Fraction(high))
 
     @property
     def digits(self) -> int:

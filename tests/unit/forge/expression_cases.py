@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from engine.forge.expressions.checker import check
+from engine.forge.expressions.checking import check
 from engine.forge.expressions.evaluate import Environment
 from engine.forge.expressions.printers import Names, runtime
 from engine.forge.expressions.types import (
@@ -93,10 +93,12 @@ NOW = dt.datetime(2026, 1, 31, 9, 30, 0, 1, tzinfo=dt.UTC)
 
 AT_THE_EDGES = [
     "lower('ÉİK\u212a ABC')", "upper('éß abc')", "length('a😀e\u0301')", "contains('', '')",
-    "contains(title, '')", "starts_with(title, '')", "contains('a%b_c', '%b_')", "trim('  \u00a0a ')",
+    "contains(title, '')", "starts_with(title, '')", "contains('a%b_c', '%b_')",
+    "trim('  \u00a0a ')",
     "add_days(due_on, 9223372036854775807)", "add_days(due_on, -9223372036854775807)",
     "add_days(add_days(due_on, 10000000), -1)", "whole * whole", "whole * whole * small > 0",
-    "whole * whole = 0", "round(0.5, 0)", "round(-0.5, 0)", "round(2.5, 0)", "round(-1.005, 2)", "price / 3",
+    "whole * whole = 0", "round(0.5, 0)", "round(-0.5, 0)", "round(2.5, 0)", "round(-1.005, 2)",
+    "price / 3",
     "round(price / -3, 4)", "whole / (tiny + 2)", "1 / whole", "0.000001 / 2", "0.0000005 / 1",
     "rate / rate", "9223372036854775807 / 9223372036854775806",
     "title = 'A'", "title in ['a ', 'A', '']", "note = title", "note != title",
@@ -452,7 +454,7 @@ def _column(type: Type) -> Any:
 
 def _mapped(name: str, columns: dict[str, Any]) -> Any:
     body = {"__tablename__": name.lower(), "id": mapped_column(sa.Integer, primary_key=True)}
-    annotations = {each: Mapped[Any] for each in columns}
+    annotations = dict.fromkeys(columns, Mapped[Any])
     return type(name, (Base,), {**body, **columns, "__annotations__": annotations})
 
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.forge.expressions.checker import compiled
+from engine.forge.expressions.checking import compiled
 from engine.forge.expressions.evaluate import evaluate
 from engine.forge.expressions.printers import Names
 from engine.forge.expressions.printers.python import print_python

@@ -6,7 +6,8 @@ and `today` where it asks for them, and needs `sa`, `dt`, `Decimal`, `UUID` and,
 runtime `queries.py`. Plain comparisons of columns stay plain, so that indexes serve them; numbers
 inside a calculation go through `q`.
 
-The result is true or false, never null, wherever its type isn't nullable.
+The result is true or false, never null, wherever its type isn't nullable. Databases must get dates
+as they are: a driver that makes the first and the last one infinite has to be told not to.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from engine.forge.expressions.arithmetic import guard_digits
+from engine.forge.expressions.checking.arithmetic import guard_digits
 from engine.forge.expressions.printers import Names
 from engine.forge.expressions.printers.literals import python_literal
 from engine.forge.expressions.terms import Term

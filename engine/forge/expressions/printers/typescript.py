@@ -112,12 +112,12 @@ class _Printer:
             return f"{text}.{method}({part})", _ATOM
         if operation == "concat":
             return " + ".join(self.source(each, _SUM + 1) for each in arguments), _SUM
+        if operation == "coalesce":
+            return f"({' ?? '.join(self.source(each, _NOT) for each in arguments)})", _ATOM
         values = [self.source(each, _IF) for each in arguments]
         if operation == "in":
             name = "oneNumber" if arguments[0].type.kind is Kind.NUMBER else "oneOf"
             return f"{name}({values[0]}, [{', '.join(values[1:])}])", _ATOM
-        if operation == "coalesce":
-            return f"({' ?? '.join(self.source(each, _NOT) for each in arguments)})", _ATOM
         if operation in ("min", "max"):
             numbers = term.type.kind is Kind.NUMBER
             names = ("smallest", "largest") if numbers else ("first", "last")

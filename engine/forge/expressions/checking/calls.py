@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from engine.forge.blueprint.problems import closest, listed, quoted
-from engine.forge.expressions.arithmetic import rounded
+from engine.forge.expressions.checking.arithmetic import rounded
+from engine.forge.expressions.checking.meeting import Apart, meet
 from engine.forge.expressions.language import (
     AGGREGATES,
     FUNCTIONS,
     LARGEST_ROUNDING,
     OTHER_FUNCTIONS,
 )
-from engine.forge.expressions.meeting import Apart, meet
 from engine.forge.expressions.syntax import Call, Literal, Name, Node
 from engine.forge.expressions.terms import Facts, Term, facts_of
 from engine.forge.expressions.types import (

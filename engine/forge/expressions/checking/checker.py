@@ -11,10 +11,10 @@ from decimal import Decimal
 from fractions import Fraction
 
 from engine.forge.blueprint.problems import closest, listed, quoted
-from engine.forge.expressions import arithmetic
-from engine.forge.expressions.calls import Calls
+from engine.forge.expressions.checking import arithmetic
+from engine.forge.expressions.checking.calls import Calls
+from engine.forge.expressions.checking.meeting import Apart, meet
 from engine.forge.expressions.language import FUNCTIONS, LARGEST_PATH
-from engine.forge.expressions.meeting import Apart, meet
 from engine.forge.expressions.syntax import (
     Call,
     Fault,
