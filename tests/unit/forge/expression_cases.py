@@ -101,7 +101,9 @@ AT_THE_EDGES = [
     "price / 3",
     "round(price / -3, 4)", "whole / (tiny + 2)", "1 / whole", "0.000001 / 2", "0.0000005 / 1",
     "rate / rate", "9223372036854775807 / 9223372036854775806",
-    "title = 'A'", "title in ['a ', 'A', '']", "note = title", "note != title",
+    "title = 'A'", "title = 'a much longer text'", "title in ['a much longer text', 'ab']",
+    "tiny > 1.25", "tiny in [1.25, 0]", "price > 9999999999999", "small < 151", "small != 0",
+    "title in ['a ', 'A', '']", "note = title", "note != title",
     "owner = owner", "owner.home = owner.home", "flag = flag", "flag != (title = '')",
     "days_between('0001-01-01', due_on)", "made_at = '2026-01-31T23:30:00-03:00'",
     "date(made_at) = '2026-02-01'", "opens < '09:30:01'", "opens = '09:30'",
@@ -441,7 +443,7 @@ class Base(DeclarativeBase):
 
 def _column(type: Type) -> Any:
     kinds = {
-        "text": sa.Text(), "boolean": sa.Boolean(), "enum": sa.String(40), "date": sa.Date(),
+        "text": sa.String(8), "boolean": sa.Boolean(), "enum": sa.String(40), "date": sa.Date(),
         "time": sa.Time(), "instant": column_types.UtcDateTime(), "uuid": sa.Uuid(),
     }  # fmt: skip
     kind = kinds.get(type.kind.value)

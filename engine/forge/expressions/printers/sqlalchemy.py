@@ -20,7 +20,6 @@ from engine.forge.expressions.printers import Names
 from engine.forge.expressions.printers.literals import python_literal
 from engine.forge.expressions.terms import Term
 from engine.forge.expressions.types import Kind, Type
-from engine.forge.fields import LARGEST_INTEGER
 
 _PROCESS = frozenset({"input", "user"})
 _ORDER = {"=": "==", "!=": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
@@ -220,7 +219,8 @@ def _comparable(left: Term, right: Term) -> bool:
     inner = right.arguments[0] if right.operation == "negate" else right
     if inner.operation != "literal" or right.type.scale > left.type.scale:
         return False
-    return bool(abs(right.type.low) * 10**left.type.scale <= LARGEST_INTEGER)
+    # A driver casts what it binds to the column's own type, which must be able to hold it.
+    return left.type.low <= right.type.low <= left.type.high
 
 
 def _constant(term: Term, column: Term) -> str:
