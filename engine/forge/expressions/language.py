@@ -55,7 +55,7 @@ _ROWS = (
     Function("starts_with", "starts_with(text, part)", "boolean", 2, 2,
              "whether the text begins with `part`", "starts_with(phone, '+966')"),
     Function("concat", "concat(text, text, …)", "text", 2, None,
-             "the texts one after the other", "concat(first_name, ' ', last_name)"),
+             "the texts one after the other", "concat(first_name, ' ', last_name) != ' '"),
     Function("coalesce", "coalesce(value, other, …)", "the type of its arguments", 2, None,
              "the first that is not null", "coalesce(discount, 0) < 10"),
     Function("if", "if(condition, then, else)", "the type of `then` and `else`", 3, 3,

@@ -80,7 +80,7 @@ def _currency(operator: str, left: Type, right: Type) -> str | None:
             return other
         if one and other:
             return f"!`{one}` and `{other}` are different currencies"
-        return f"!can't combine {left} with {right} by `{operator}`"
+        return f"!{left} and {right} don't go together; only a number that is written out fits both"
     if one is not None and other is not None:
         if operator == "/" and one == other:
             return None

@@ -191,7 +191,8 @@ class Calls:
             meant = closest(argument.path[1], numeric)
             hint = f"is `{meant}` meant?" if meant else f"there is {listed(numeric, 8) or 'none'}"
             message = f"{quoted(argument.path[1])} is no number of {quoted(relation)}; {hint}"
-            return self.fault(argument, message)
+            at = replace(argument, start=argument.end - len(argument.path[1]))
+            return self.fault(at, message, meant)
         low, high = (min(type.low, 0 * type.low), max(type.high, 0 * type.high))
         total = replace(type.given, low=low * MAX_ROWS, high=high * MAX_ROWS)
         return Term("sum", total, (), argument.path)
