@@ -103,7 +103,7 @@ OTHER_FUNCTIONS = {
 """What functions are called elsewhere."""
 
 OPERATORS = (
-    ("`or`", "boolean, boolean", "boolean", "either holds"),
+    ("`or`", "boolean, boolean", "boolean", "at least one holds"),
     ("`and`", "boolean, boolean", "boolean", "both hold"),
     ("`not`", "boolean", "boolean", "the opposite"),
     ("`=` `!=`", "two of one type, either may be null", "boolean",

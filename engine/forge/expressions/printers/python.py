@@ -41,10 +41,10 @@ def of_record(path: Path) -> str:
     """A path as attributes of `record`, or of `input` and `user`; None where a relation ends."""
     if path[0] in ("input", "user"):
         return ".".join(path)
-    source = f"record.{path[0]}"
-    for name in path[1:]:
-        source = f"(None if {source} is None else {source}.{name})"
-    return source
+    hops = [f"record.{'.'.join(path[:end])}" for end in range(1, len(path))]
+    source = f"record.{'.'.join(path)}"
+    absent = " or ".join(f"{hop} is None" for hop in hops)
+    return f"(None if {absent} else {source})" if hops else source
 
 
 ATTRIBUTES = Names(of_record, lambda relation: f"record.{relation}")
