@@ -45,7 +45,7 @@ def sql(text: str, dialect: str) -> str:
         ("not (paid or flag = true)", "not (record.paid or record.flag is True)"),
         ("coalesce(fee, 0)", 'coalesce(record.fee, Decimal("0"))'),
         ("if(paid, price, 0)", 'record.price if record.paid else Decimal("0")'),
-        ("whole * whole * small", 
+        ("whole * whole * small",
          "EXACT.multiply(EXACT.multiply(record.whole, record.whole), record.small)"),
         ("price / small", "given(divide(record.price, record.small, 6))"),
         ("status in ['open', 'lost']", "record.status in ('open', 'lost',)"),
