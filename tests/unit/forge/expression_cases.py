@@ -102,6 +102,8 @@ AT_THE_EDGES = [
     "round(price / -3, 4)", "whole / (tiny + 2)", "1 / whole", "0.000001 / 2", "0.0000005 / 1",
     "rate / rate", "9223372036854775807 / 9223372036854775806",
     "title = 'A'", "title = 'a much longer text'", "title in ['a much longer text', 'ab']",
+    "small - (small - 2)", "small - (small + 1) * 2", "-(small - 1)", "if(paid, 1, 2) - 1 > 0",
+    "(paid and title = '') = paid", "paid = (title = '')", "(paid or flag = true) and not paid",
     "tiny > 1.25", "tiny in [1.25, 0]", "price > 9999999999999", "small < 151", "small != 0",
     "title in ['a ', 'A', '']", "note = title", "note != title",
     "owner = owner", "owner.home = owner.home", "flag = flag", "flag != (title = '')",
