@@ -21,7 +21,12 @@ class Requirement:
 
 REQUIREMENTS: tuple[Requirement, ...] = (
     Requirement("S01", "AI orchestrator", "begun", ("tests/unit/ai",)),
-    Requirement("S02", "Blueprint system", "built", ("tests/unit/forge",)),
+    Requirement(
+        "S02",
+        "Blueprint system",
+        "built",
+        ("tests/unit/forge", "tests/integration/test_expression_targets.py"),
+    ),
     Requirement(
         "S03", "Platform orchestrator", "built", ("tests/integration/test_durable_runs.py",)
     ),
@@ -67,7 +72,12 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     Requirement(
         "S09", "Plugin system", "begun", ("tests/unit/kernel/test_plugins.py", "tests/contracts")
     ),
-    Requirement("S10", "Code generation engine", "begun", ("tests/unit/forge",)),
+    Requirement(
+        "S10",
+        "Code generation engine",
+        "begun",
+        ("tests/unit/forge", "tests/integration/test_expression_targets.py"),
+    ),
     Requirement(
         "S11",
         "Runtime layer",

@@ -1,9 +1,4 @@
-"""The resolved model: a Blueprint with every decision taken, ready to be laid out as files.
-
-Names, plurals, routes, tables, bounds, defaults and rights are settled here and nowhere else, so
-that templates hold layout only and every target and test generator agrees. Values are immutable,
-picklable and independent of any target.
-"""
+"""From a Blueprint to the resolved model."""
 
 from __future__ import annotations
 
@@ -34,9 +29,8 @@ from engine.forge.fields import (
     telling_member,
     titles_of,
 )
-from engine.forge.resolved import (
+from engine.forge.resolve.model import (
     ADMIN,
-    API_PREFIX,
     BASE_FIELDS,
     VERBS,
     ResolvedColumn,
@@ -52,27 +46,6 @@ from engine.forge.resolved import (
     Verb,
 )
 from engine.kernel.errors import InvalidInput
-
-__all__ = [
-    "ADMIN",
-    "API_PREFIX",
-    "BASE_FIELDS",
-    "VERBS",
-    "Filter",
-    "ResolvedColumn",
-    "ResolvedEntity",
-    "ResolvedEnum",
-    "ResolvedIndex",
-    "ResolvedLifecycle",
-    "ResolvedPlatform",
-    "ResolvedRelation",
-    "ResolvedRole",
-    "ResolvedTransition",
-    "ResolvedValue",
-    "Titles",
-    "Verb",
-    "resolve",
-]
 
 
 def resolve(blueprint: Blueprint) -> ResolvedPlatform:
