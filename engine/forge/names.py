@@ -31,7 +31,7 @@ _CLASSES = frozenset(
 )
 _MODULES = frozenset(
     """
-    auth base errors fields health json logs main records sa startup user users
+    auth base errors expressions fields health json logs main records sa startup user users
     """.split()  # noqa: SIM905
 )
 _ROUTES = frozenset({"auth", "users", "health"})

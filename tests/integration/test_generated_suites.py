@@ -43,6 +43,12 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A platform with guards, unique sets and a search."""
+    return write_project(NASTY[-1], tmp_path_factory.mktemp("together"))
+
+
+@pytest.fixture(scope="session")
 async def environment(clinic: Path, request: pytest.FixtureRequest) -> AsyncIterator[Environment]:
     """What the platforms' lock names, kept between sessions."""
     cache = request.config.cache
@@ -111,6 +117,7 @@ class Mutation:
     pattern: str
     replacement: str
     noticed_by: str
+    platform: str = "clinic"
 
 
 MUTATIONS = [
@@ -310,15 +317,55 @@ MUTATIONS = [
         "role: Role",
         "integration/test_accounts.py",
     ),
+    Mutation(
+        "guards are not asked",
+        "records.py",
+        r"transition\.guard is not None and",
+        "False and transition.guard is not None and",
+        "lifecycle",
+        "together",
+    ),
+    Mutation(
+        "a guard asks for one thing less",
+        "routes/booking.py",
+        r"        record\.kind == \"double\"\n        and ",
+        "        ",
+        "lifecycle",
+        "together",
+    ),
+    Mutation(
+        "a unique set is kept by nobody",
+        "migrations/versions/0001_initial.py",
+        r"        sa\.UniqueConstraint\(\"room_id\", \"starts_at\"[^)]*\),\n",
+        "",
+        "integration/test_records.py",
+        "together",
+    ),
+    Mutation(
+        "a unique set has a member less",
+        "migrations/versions/0001_initial.py",
+        r"sa\.UniqueConstraint\(\"room_id\", \"starts_at\"",
+        'sa.UniqueConstraint("starts_at"',
+        "integration/test_records.py",
+        "together",
+    ),
+    Mutation(
+        "a search is content with any word",
+        "pagination.py",
+        r"split\(\)\[:MOST_WORDS\]",
+        "split()[:1]",
+        "integration/test_lists.py",
+        "together",
+    ),
 ]
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
 def test_mistake_is_noticed(
-    mutation: Mutation, clinic: Path, tmp_path: Path, environment: Environment
+    mutation: Mutation, clinic: Path, together: Path, tmp_path: Path, environment: Environment
 ) -> None:
     project = tmp_path / "project"
-    shutil.copytree(clinic, project)
+    shutil.copytree({"clinic": clinic, "together": together}[mutation.platform], project)
     file = project / "app" / mutation.file
     before = file.read_text("utf-8")
     after = re.sub(mutation.pattern, mutation.replacement, before)

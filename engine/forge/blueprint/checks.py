@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
 from engine.forge.blueprint.constraints import check_field
+from engine.forge.blueprint.guards import check_guards
 from engine.forge.blueprint.model import (
     Access,
     Blueprint,
@@ -45,6 +46,8 @@ def check(blueprint: Blueprint) -> list[Finding]:
     findings = [*check_names(blueprint), *_lists(blueprint)]
     for name, entity in blueprint.entities.items():
         findings += _entity(blueprint, ("entities", name), entity)
+    if not any(finding.severity == "error" for finding in findings):
+        findings += check_guards(blueprint)
     findings += _cycles(blueprint)
     findings += _unused(blueprint)
     return findings

@@ -50,6 +50,7 @@ _NARROWER: dict[str, Callable[[Any, Any], bool]] = {
     "kind": lambda old, new: True,
     "field": lambda old, new: True,
     "self_registration": lambda old, new: not new,
+    "guard": lambda old, new: new is not None,
     "from": lambda old, new: not set(old or ()) <= set(new or ()),
     "roles": lambda old, new: not set(old or ()) <= set(new or ()),
 }

@@ -45,6 +45,9 @@ Prose = Annotated[
 ]
 
 
+Expression = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+
+
 class Part(BaseModel):
     """Base of every part of a Blueprint: unknown keys are errors, values don't change."""
 
@@ -200,6 +203,9 @@ class Transition(Part):
     """The state that it leads to."""
     roles: list[MemberName] = []
     """Who may make it, beside `admin`."""
+    guard: Expression | None = None
+    """A condition on the record's own fields and relations, such as `paid_on is not null`. While
+    it does not hold the move is refused."""
 
     model_config = ConfigDict(populate_by_name=True)
 

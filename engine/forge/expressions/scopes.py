@@ -61,6 +61,17 @@ def scope_of(
     )
 
 
+def record_scope(blueprint: Blueprint, entity: str) -> Scope:
+    """The scope of a condition on one record alone: what its owner says in it.
+
+    A to-one relation is the id that it holds; nothing is looked up elsewhere. Raises as `scope_of`.
+    """
+    shape = _shape(blueprint, entity, blueprint.entities[entity])
+    own = {name: type for name, type in shape.fields.items() if name not in _SYSTEM}
+    ids = {name: UUID.optional if hop.nullable else UUID for name, hop in shape.one.items()}
+    return Scope(entity, {entity: Shape({**own, **ids})})
+
+
 def field_type(blueprint: Blueprint, spec: FieldSpec, path: str) -> Type:
     """The type of a field's value. Raises `InvalidInput`, naming `path`, for senseless bounds."""
     type = _PLAIN.get(spec.type)

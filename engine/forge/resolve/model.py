@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Literal
 
 from engine.forge.blueprint.model import DataClass, FieldType, OnDelete, RelationKind, Scope
+from engine.forge.expressions.terms import Term
 from engine.forge.fields import Filter, Titles
 
 Verb = Literal["create", "read", "update", "delete"]
@@ -118,6 +119,14 @@ class ResolvedRelation:
 
 
 @dataclass(frozen=True, slots=True)
+class ResolvedGuard:
+    """A condition on a record: what it means, and as text in its canonical form."""
+
+    text: str
+    term: Term
+
+
+@dataclass(frozen=True, slots=True)
 class ResolvedTransition:
     """A named move. `roles` begins with `admin` and holds only roles that may read the entity."""
 
@@ -126,6 +135,7 @@ class ResolvedTransition:
     sources: tuple[ResolvedValue, ...]
     target: ResolvedValue
     roles: tuple[str, ...]
+    guard: ResolvedGuard | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +196,10 @@ class ResolvedEntity:
     @property
     def to_many(self) -> tuple[ResolvedRelation, ...]:
         return tuple(relation for relation in self.relations if relation.many)
+
+    @property
+    def transitions(self) -> tuple[ResolvedTransition, ...]:
+        return self.lifecycle.transitions if self.lifecycle else ()
 
     def scope(self, role: str, verb: Verb) -> Scope | None:
         return self.access[role][verb]

@@ -19,6 +19,10 @@ from engine.forge.blueprint.model import (
     Text,
 )
 from engine.forge.blueprint.names import class_name, link_table, snake_case, state_class, table_name
+from engine.forge.expressions.canonical import canonical
+from engine.forge.expressions.checking import compiled
+from engine.forge.expressions.scopes import record_scope
+from engine.forge.expressions.syntax import Node, read
 from engine.forge.fields import (
     Filter,
     Titles,
@@ -36,6 +40,7 @@ from engine.forge.resolve.model import (
     ResolvedColumn,
     ResolvedEntity,
     ResolvedEnum,
+    ResolvedGuard,
     ResolvedIndex,
     ResolvedLifecycle,
     ResolvedPlatform,
@@ -369,6 +374,7 @@ class _EntityResolver:
                         if role.name in move.roles and access[role.name]["read"]
                     ),
                 ),
+                guard=self._guard(name, move.guard),
             )
             for key, move in lifecycle.transitions.items()
         )
@@ -379,6 +385,14 @@ class _EntityResolver:
             transitions=transitions,
             filters=field_filters(lifecycle.field, FieldType.ENUM),
         )
+
+    def _guard(self, entity: str, text: str | None) -> ResolvedGuard | None:
+        if text is None:
+            return None
+        term = compiled(text, record_scope(self.blueprint, entity))
+        node = read(text)
+        assert isinstance(node, Node)
+        return ResolvedGuard(canonical(node), term)
 
     @staticmethod
     def _display(entity: Entity) -> str:

@@ -73,7 +73,11 @@ class _Printer:
             return (f"given({source})" if term.guarded else source), _ATOM
         if operation in ("and", "or"):
             own = _AND if operation == "and" else _OR
-            left, right = (self.source(each, own) for each in arguments)
+            # What binds more tightly is clear to Python, but not to every reader.
+            mixed = {"or": "and", "and": "or"}[operation]
+            left, right = (
+                self.source(each, _NOT if each.operation == mixed else own) for each in arguments
+            )
             return f"{left} {operation} {right}", own
         if operation == "not":
             return f"not {self.source(arguments[0], _NOT)}", _NOT

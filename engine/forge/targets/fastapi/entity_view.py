@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from engine.forge.expressions.printers import Names
+from engine.forge.expressions.printers.python import print_python
 from engine.forge.names import identifier, words
 from engine.forge.resolve import (
     ADMIN,
     ResolvedEntity,
+    ResolvedGuard,
     ResolvedPlatform,
     ResolvedRelation,
 )
@@ -18,6 +21,11 @@ from engine.forge.targets.fastapi.tables import entity_indexes, on_delete
 
 MAX_LINKS = 100
 """Records that a to-many relation of one record may refer to."""
+
+EXPRESSION_NAMES = (
+    *("EXACT", "add_days", "coalesce", "divide", "given", "lower", "rounded", "total", "upper"),
+)
+"""What the source of an expression may need of the module `app.expressions`."""
 
 _DATES = ("created_at", "updated_at")
 _SCHEMA_WORDS = frozenset(
@@ -68,7 +76,8 @@ def entity_view(platform: ResolvedPlatform, entity: ResolvedEntity) -> dict[str,
             for relation in entity.relations
         ],
         "lifecycle_field": entity.lifecycle.field if entity.lifecycle else "",
-        "transitions": [*_transitions(platform, entity)],
+        "transitions": (moves := [*_transitions(platform, entity)]),
+        "guards": ", ".join(EXPRESSION_NAMES) if any(move["guard"] for move in moves) else "",
         "summaries": _summaries(entity),
     }
 
@@ -215,7 +224,7 @@ def _reference(target: ResolvedEntity, relation: ResolvedRelation) -> str:
     return f"{target.class_name}{into}"
 
 
-def _transitions(platform: ResolvedPlatform, entity: ResolvedEntity) -> Iterator[dict[str, str]]:
+def _transitions(platform: ResolvedPlatform, entity: ResolvedEntity) -> Iterator[dict[str, Any]]:
     if entity.lifecycle is None:
         return
     enum = entity.lifecycle.enum
@@ -227,7 +236,22 @@ def _transitions(platform: ResolvedPlatform, entity: ResolvedEntity) -> Iterator
             "target": write.enum_member(enum, move.target.name),
             "roles": ", ".join(f"Role.{members[role]}" for role in move.roles if role != ADMIN),
             "summary": f"{move.titles.en}: {entity.titles.en}",
+            "guard": _guard(entity, move.guard) if move.guard else None,
         }
+
+
+def _guard(entity: ResolvedEntity, guard: ResolvedGuard) -> dict[str, Any]:
+    """The function that says whether a record may make the move."""
+    columns = {relation.name: relation.field for relation in entity.to_one}
+    record = Names(lambda path: f"record.{columns.get(path[0], path[0])}", lambda _: "")
+    asked = {part.operation for part in guard.term.walk()}
+    now = "now" if asked & {"now", "today"} else "_now"
+    return {
+        "source": print_python(guard.term, record),
+        "arguments": f"record: {entity.class_name}, {now}: dt.datetime",
+        "today": "today" in asked,
+        "text": guard.text,
+    }
 
 
 def _summaries(entity: ResolvedEntity) -> dict[str, str]:
