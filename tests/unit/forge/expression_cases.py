@@ -104,6 +104,8 @@ AT_THE_EDGES = [
     "title = 'A'", "title = 'a much longer text'", "title in ['a much longer text', 'ab']",
     "small - (small - 2)", "small - (small + 1) * 2", "-(small - 1)", "if(paid, 1, 2) - 1 > 0",
     "(paid and title = '') = paid", "paid = (title = '')", "(paid or flag = true) and not paid",
+    "9223372036854775807 + small", "whole - 9223372036854775807 * 2", "9223372036854775807 * 9",
+    "if(paid, null, 9223372036854775807 + 1)",
     "tiny > 1.25", "tiny in [1.25, 0]", "price > 9999999999999", "small < 151", "small != 0",
     "title in ['a ', 'A', '']", "note = title", "note != title",
     "owner = owner", "owner.home = owner.home", "flag = flag", "flag != (title = '')",
@@ -382,8 +384,8 @@ def _record(chance: random.Random) -> Record:
     values |= dict.fromkeys(("owner", "owner.name", "owner.credit", "owner.home.name"))
     values["owner.home"] = None
     if chance.random() < 0.7:
-        values["owner"] = UUID(int=chance.getrandbits(128))
-        values["owner.home"] = UUID(int=chance.getrandbits(128))
+        values["owner"] = UUID(int=chance.getrandbits(128), version=4)
+        values["owner.home"] = UUID(int=chance.getrandbits(128), version=4)
         values["owner.name"] = chance.choice(WORDS)
         values["owner.home.name"] = chance.choice(WORDS)
         values["owner.credit"] = _some(chance, SAR.optional)
