@@ -14,6 +14,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from engine.forge.expressions.checking import check
@@ -434,11 +435,31 @@ def _module(name: str, source: str, **given: Any) -> types.ModuleType:
 
 values = _module("values", runtime("values.py"))
 column_types = _module("column_types", (_PROJECT / "column_types.py.jinja").read_text("utf-8"))
+
+
+class Moment(column_types.UtcDateTime):  # type: ignore[name-defined, misc]
+    """An instant on MariaDB as well, which keeps no offset and rounds to seconds by itself."""
+
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> Any:
+        kind = mysql.DATETIME(fsp=6) if dialect.name == "mariadb" else sa.DateTime(timezone=True)
+        return dialect.type_descriptor(kind)
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> Any:
+        moment = super().process_bind_param(value, dialect)
+        return moment.replace(tzinfo=None) if moment and dialect.name == "mariadb" else moment
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> Any:
+        moment = super().process_result_value(value, dialect)
+        return moment.replace(tzinfo=dt.UTC) if moment and dialect.name == "mariadb" else moment
+
+
 _queries = runtime("queries.py")
 for _line in ("from app import values\n", "from app.column_types import UtcDateTime\n"):
     assert _line in _queries
     _queries = _queries.replace(_line, "")
-queries = _module("queries", _queries, values=values, UtcDateTime=column_types.UtcDateTime)
+queries = _module("queries", _queries, values=values, UtcDateTime=Moment)
 
 
 class Base(DeclarativeBase):
@@ -448,7 +469,7 @@ class Base(DeclarativeBase):
 def _column(type: Type) -> Any:
     kinds = {
         "text": sa.String(8), "boolean": sa.Boolean(), "enum": sa.String(40), "date": sa.Date(),
-        "time": sa.Time(), "instant": column_types.UtcDateTime(), "uuid": sa.Uuid(),
+        "time": sa.Time(), "instant": Moment(), "uuid": sa.Uuid(),
     }  # fmt: skip
     kind = kinds.get(type.kind.value)
     if type.kind.value == "number":
