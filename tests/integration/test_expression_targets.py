@@ -30,7 +30,7 @@ from tests.unit.forge import expression_cases as cases
 from webnova.stack.postgres import EmbeddedPostgres
 
 RECORDS = cases.records(40, seed=11)
-COUNT = 400
+COUNT = 800
 
 
 @pytest.fixture(scope="module")
