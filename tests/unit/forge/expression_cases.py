@@ -103,6 +103,8 @@ AT_THE_EDGES = [
     "round(price / -3, 4)", "whole / (tiny + 2)", "1 / whole", "0.000001 / 2", "0.0000005 / 1",
     "rate / rate", "9223372036854775807 / 9223372036854775806",
     "title = 'A'", "title = 'a much longer text'", "title in ['a much longer text', 'ab']",
+    "year(due_on) <= 999", "note is not null and length(note) >= 1", "opens <= '09:30'",
+    "made_at >= '1969-12-31T23:59:59.999999Z'", "due_on >= today() or due_on < '0999-06-02'",
     "small - (small - 2)", "small - (small + 1) * 2", "-(small - 1)", "if(paid, 1, 2) - 1 > 0",
     "(paid and title = '') = paid", "paid = (title = '')", "(paid or flag = true) and not paid",
     "9223372036854775807 + small", "whole - 9223372036854775807 * 2", "9223372036854775807 * 9",
