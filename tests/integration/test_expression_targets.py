@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import re
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -29,7 +30,7 @@ from tests.unit.forge import expression_cases as cases
 from webnova.stack.postgres import EmbeddedPostgres
 
 RECORDS = cases.records(40, seed=11)
-COUNT = 400
+COUNT = 800
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +81,38 @@ async def test_postgres_agrees(connection: AsyncConnection, sources: list[str]) 
             true = await connection.scalars(sa.select(cases.Thing.id).where(element))
             expected = [id for id, value in enumerate(wanted(text, process)) if value]
             assert sorted(true) == expected, (text, source)
+
+
+MARIADB = "WEBNOVA_TEST_MARIADB_URL"
+"""Names a database that the test may fill, as `mariadb+pymysql://…`; its driver must be there."""
+
+
+@pytest.fixture
+def mariadb() -> Iterator[sa.Connection]:
+    if MARIADB not in os.environ:
+        pytest.skip(f"{MARIADB} names no MariaDB")
+    engine = sa.create_engine(os.environ[MARIADB])
+    with engine.connect() as opened:
+        opened.exec_driver_sql("SET time_zone = '+03:00', sql_mode = 'NO_AUTO_VALUE_ON_ZERO'")
+        opened.exec_driver_sql("SET NAMES utf8mb4 COLLATE utf8mb4_nopad_bin")
+        name = engine.url.database
+        opened.exec_driver_sql(f"ALTER DATABASE {name} COLLATE utf8mb4_nopad_bin")
+        cases.Base.metadata.drop_all(opened)
+        cases.Base.metadata.create_all(opened)
+        for table, rows in cases.inserts(RECORDS):
+            opened.execute(sa.insert(table), rows)
+        yield opened
+    engine.dispose()
+
+
+def test_mariadb_agrees(mariadb: sa.Connection, sources: list[str]) -> None:
+    for seed, text in enumerate(sources):
+        process = cases.process(seed)
+        source = print_sqlalchemy(compiled(text, cases.SCOPE, None), cases.QUERY_NAMES)
+        element = eval(source, cases.namespace(process))
+        query = sa.select(cases.Thing.id, element.label("it")).order_by(cases.Thing.id)
+        found = [row.it for row in mariadb.execute(query)]
+        assert found == wanted(text, process), (text, source)
 
 
 # Node.js.

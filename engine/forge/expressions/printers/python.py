@@ -7,6 +7,8 @@ and needs `dt`, `Decimal`, `UUID` and the names of the runtime `values.py`.
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from engine.forge.expressions.printers import Names
 from engine.forge.expressions.printers.literals import python_literal
 from engine.forge.expressions.syntax import Path
@@ -122,13 +124,11 @@ class _Printer:
 
     def _branch(self, term: Term, whole: Term, level: int) -> str:
         """One of several values that the result may be: decimals when any of them is one."""
-        decimal = whole.type.kind is Kind.NUMBER and whole.type.scale > 0
-        plain = decimal and term.type.kind is Kind.NUMBER and term.type.scale == 0
-        if plain and term.operation == "literal":
+        if not _is_decimal(whole) or _is_decimal(term) or term.type.kind is Kind.NULL:
+            return self.source(term, level)
+        if term.operation == "literal":
             return python_literal(term.value, decimal=True)
-        if plain and not term.type.nullable:
-            return f"Decimal({self.source(term, _IF)})"
-        return self.source(term, level)
+        return f"{'widened' if term.type.nullable else 'Decimal'}({self.source(term, _IF)})"
 
     def _call(self, term: Term) -> tuple[str, int]:
         operation, arguments = term.operation, term.arguments
@@ -168,3 +168,20 @@ class _Printer:
         source = f"{_CALLS[operation]}({', '.join(values)})"
         sure = operation == "/" and not term.type.nullable
         return (f"given({source})" if sure else source), _ATOM
+
+
+def _is_decimal(term: Term) -> bool:
+    """Whether the printed number is a `Decimal`; otherwise it is an `int`, or no number."""
+    if term.type.kind is not Kind.NUMBER:
+        return False
+    if term.operation == "name":
+        return term.type.decimal
+    if term.operation == "literal":
+        return isinstance(term.value, Decimal)
+    if term.operation in ("round", "/", "sum"):
+        return True
+    if term.operation in (*_SUMS, "negate", "abs") and term.type.digits > _CONTEXT_DIGITS:
+        return True
+    skipped = 1 if term.operation == "if" else 0
+    numbers = (*_SUMS, "negate", "abs", "if", "coalesce", "min", "max")
+    return term.operation in numbers and any(map(_is_decimal, term.arguments[skipped:]))

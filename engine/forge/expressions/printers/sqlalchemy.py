@@ -75,7 +75,11 @@ class _Printer:
 
     def _name(self, term: Term) -> str:
         source = self.names.value(term.value)
-        return f"q.value({source}, {_KINDS[term.type.kind]})" if _is_value(term) else source
+        if not _is_value(term):
+            return source
+        if term.type.kind is Kind.NUMBER:
+            return f"q.exact({source}, {term.type.scale})"
+        return f"q.value({source}, {_KINDS[term.type.kind]})"
 
     def _operand(self, term: Term) -> str:
         """The term where it is only tested: columns stay as they are."""
@@ -168,7 +172,8 @@ class _Printer:
     def _branch(self, term: Term, type: Type) -> str:
         """One of several values that the result may be; null gets their type."""
         if term.type.kind is Kind.NULL and term.operation == "literal":
-            return f"q.value(None, {_KINDS[type.kind]})"
+            number = type.kind is Kind.NUMBER
+            return "q.exact(None, 0)" if number else f"q.value(None, {_KINDS[type.kind]})"
         return self.source(term)
 
     def _aggregate(self, term: Term) -> str:
@@ -194,8 +199,9 @@ class _Printer:
 def _literal(value: Any, type: Type) -> str:
     if isinstance(value, bool):
         return "sa.true()" if value else "sa.false()"
-    decimal = type.kind is Kind.NUMBER
-    return f"q.value({python_literal(value, decimal=decimal)}, {_KINDS[type.kind]})"
+    if type.kind is Kind.NUMBER:
+        return f"q.exact({python_literal(value, decimal=True)}, {type.scale})"
+    return f"q.value({python_literal(value)}, {_KINDS[type.kind]})"
 
 
 def _truth(term: Term) -> bool:
