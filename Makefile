@@ -64,8 +64,9 @@ format: $(STAMP) ## Put the code into the project's form
 bench: $(STAMP) ## Measure; the results and what they mean are printed
 	$(RUN) -m benchmarks $(ARGS)
 
-docs: $(STAMP) ## Write the reference (OpenAPI, JSON Schemas, commands) to build/reference
+docs: $(STAMP) ## Write the reference (OpenAPI, JSON Schemas, commands) to build/reference, and docs/language.md
 	$(RUN) -m webnova.reference build/reference
+	$(RUN) -m webnova.reference --language
 
 clean: ## Remove caches and build output; the environment and the data stay
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
