@@ -336,7 +336,7 @@ MUTATIONS = [
     Mutation(
         "a unique set is kept by nobody",
         "migrations/versions/0001_initial.py",
-        r"        sa\.UniqueConstraint\(\"room_id\", \"starts_at\"[^)]*\),\n",
+        r"        sa\.UniqueConstraint\(\"chamber_id\", \"starts_at\"[^)]*\),\n",
         "",
         "integration/test_records.py",
         "together",
@@ -344,7 +344,7 @@ MUTATIONS = [
     Mutation(
         "a unique set has a member less",
         "migrations/versions/0001_initial.py",
-        r"sa\.UniqueConstraint\(\"room_id\", \"starts_at\"",
+        r"sa\.UniqueConstraint\(\"chamber_id\", \"starts_at\"",
         'sa.UniqueConstraint("starts_at"',
         "integration/test_records.py",
         "together",

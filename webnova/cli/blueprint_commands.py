@@ -95,7 +95,7 @@ def diff(
     breaking = any(change["breaking"] for change in changes)
     output.value({"breaking": breaking, "changes": changes})
     for change in changes:
-        mark = {"added": "+", "removed": "-", "changed": "~"}[change["kind"]]
+        mark = {"added": "+", "removed": "-"}.get(change["kind"], "~")
         warning = "  (breaking)" if change["breaking"] else ""
         output.say(f"{mark} {change['summary']}{warning}", style="red" if warning else None)
     if not changes:

@@ -103,7 +103,7 @@ class Validity(BaseModel):
 
 class BlueprintChange(BaseModel):
     path: str
-    kind: Literal["added", "removed", "changed"]
+    kind: Literal["added", "removed", "changed", "renamed"]
     old: Any = None
     new: Any = None
     breaking: bool

@@ -251,7 +251,7 @@ class Change(Answer):
     """One difference of two Blueprints; `breaking` ones can hurt stored records or users."""
 
     path: str
-    kind: Literal["added", "removed", "changed"]
+    kind: Literal["added", "removed", "changed", "renamed"]
     old: Any = None
     new: Any = None
     breaking: bool

@@ -45,7 +45,7 @@ class ResolvedEnum:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedColumn:
-    """A scalar field; `name` is used in JSON, in the database and in code.
+    """A scalar field; `name` is used in JSON and in code, `column` in the database.
 
     `minimum` and `maximum` are always set for integers (64 bits at most), decimals and money
     (what `precision` and `scale` can hold); `max_length` for every kind of text. `pattern` matches
@@ -73,6 +73,7 @@ class ResolvedColumn:
     data_class: DataClass | None
     write_only: bool
     filters: tuple[Filter, ...]
+    column: str
     unique_name: str
 
     @property
@@ -85,10 +86,10 @@ class ResolvedColumn:
 class ResolvedRelation:
     """A reference. `field` is its name in JSON: `<name>_id`, or `<singular>_ids` when `many`.
 
-    To-one relations are the column `field`. To-many ones are called `attribute` in code and are
-    rows of the association `table` with the columns `source_column` and `target_column`.
-    `deferred` marks a reference to an entity that comes later in the dependency order. `distinct`
-    is meant as for columns.
+    To-one relations are the `column` in the database and the attribute `field`. To-many ones are
+    called `attribute` in code and are rows of the association `table` with the columns
+    `source_column` and `target_column`. `deferred` marks a reference to an entity that comes later
+    in the dependency order. `distinct` is meant as for columns.
     """
 
     name: str
@@ -101,6 +102,7 @@ class ResolvedRelation:
     distinct: bool
     on_delete: OnDelete
     deferred: bool
+    column: str
     table: str
     source_column: str
     target_column: str
@@ -151,10 +153,14 @@ class ResolvedLifecycle:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedIndex:
-    """An index over several columns, or a constraint that no two records agree in all of them."""
+    """An index over several `columns`, or a constraint that no two records agree in all of them.
+
+    `fields` are the names of the same in JSON.
+    """
 
     name: str
     columns: tuple[str, ...]
+    fields: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

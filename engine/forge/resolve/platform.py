@@ -186,10 +186,18 @@ def _stem(relation: str) -> str:
 
 
 def _index(kind: str, table: str, entity: Entity, members: Sequence[str]) -> ResolvedIndex:
-    columns = tuple(
-        f"{_stem(member)}_id" if member in entity.relations else member for member in members
-    )
-    return ResolvedIndex(names.identifier(kind, table, *columns), columns)
+    fields, columns = [], []
+    for member in members:
+        if member in entity.relations:
+            stored = entity.relations[member].stored_as or member
+            fields.append(f"{_stem(member)}_id")
+            columns.append(f"{_stem(stored)}_id")
+        else:
+            spec = entity.fields.get(member)
+            fields.append(member)
+            columns.append((spec.stored_as if spec else None) or member)
+    name = names.identifier(kind, table, *columns)
+    return ResolvedIndex(name, tuple(columns), tuple(fields))
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +215,8 @@ class _EntityResolver:
         path = f"entities.{name}"
         titles = titles_of(entity.title, names.sentence(name))
         plural_snake = "_".join(names.words(entity.plural.en or "")) or table_name(name)
-        table = self.taken.table(table_name(name), path)
+        stored = entity.stored_as or name
+        table = self.taken.table(table_name(stored), path)
         access = self._access(entity)
         telling = {telling_member(entity, members) for members in entity.unique}
         return ResolvedEntity(
@@ -287,7 +296,8 @@ class _EntityResolver:
             data_class=spec.data_class,
             write_only=write_only,
             filters=() if write_only else field_filters(key, spec.type),
-            unique_name=names.identifier("uq", table, key),
+            column=spec.stored_as or key,
+            unique_name=names.identifier("uq", table, spec.stored_as or key),
         )
 
     def _relation(
@@ -295,15 +305,16 @@ class _EntityResolver:
     ) -> ResolvedRelation:
         path = f"entities.{name}.relations.{key}"
         many = relation.kind is RelationKind.MANY_TO_MANY
-        stem = _stem(key)
+        stem, stored = _stem(key), _stem(relation.stored_as or key)
         field = f"{names.singular(stem)}_ids" if many else f"{stem}_id"
         self._claim_field(name, field, path)
-        link = self.taken.table(link_table(name, stem), path) if many else ""
-        source_column = f"{snake_case(name)}_id"
-        target_column = f"{names.singular(stem)}_id"
+        owner = self.blueprint.entities[name].stored_as or name
+        link = self.taken.table(link_table(owner, stored), path) if many else ""
+        source_column = f"{snake_case(owner)}_id"
+        target_column = f"{names.singular(stored)}_id"
         if source_column == target_column:
             target_column = f"other_{target_column}"
-        column = target_column if many else field
+        column = target_column if many else f"{stored}_id"
         if many:
             self._claim_field(name, stem, path)
         return ResolvedRelation(
@@ -317,12 +328,13 @@ class _EntityResolver:
             distinct=relation.kind is RelationKind.ONE_TO_ONE or telling,
             on_delete=relation.on_delete,
             deferred=self.order.index(relation.to) > self.order.index(name),
+            column="" if many else column,
             table=link,
             source_column=source_column,
             target_column=target_column,
             constraint_name=names.identifier("fk", link or table, column),
             index_name=names.identifier("ix", link or table, column),
-            unique_name=names.identifier("uq", table, field),
+            unique_name=names.identifier("uq", table, column),
             filters=() if many else (Filter(field, "eq"),),
         )
 

@@ -147,7 +147,7 @@ def _entity(entity: ResolvedEntity, platform: ResolvedPlatform) -> Call:
     if entity.search:
         arguments["search"] = entity.search
     if entity.unique_sets:
-        arguments["unique"] = tuple(each.columns for each in entity.unique_sets)
+        arguments["unique"] = tuple(each.fields for each in entity.unique_sets)
     access = {
         role.name: {
             verb: scope.value

@@ -435,3 +435,26 @@ def test_guards_that_a_record_can_not_be_asked_are_refused(guard: str, said: str
 )
 def test_guards_see_fields_relations_and_the_state(guard: str) -> None:
     assert errors(load(GUARDED.replace("GUARD", guard)).blueprint) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ("name: {type: string, stored_as: id}", "the built-in field `id` is stored as `id` too"),
+        ("a: {type: string, stored_as: b}, b: {type: string}", "`b` is stored as `b` too"),
+        ("a: {type: string, stored_as: c}, b: {type: string, stored_as: c}", "`a` is stored as"),
+    ],
+)
+def test_two_parts_are_not_stored_in_one_place(fields: str, said: str) -> None:
+    (problem,) = problems(entity_with(f"{{fields: {{{fields}}}}}"))
+
+    assert said in problem["message"]
+    assert problem["path"].endswith("stored_as")
+
+
+def test_entities_are_not_stored_in_one_table() -> None:
+    text = "name: shop\nentities:\n  Item: {}\n  Good: {stored_as: Item}\n"
+    (problem,) = problems(text)
+
+    assert problem["message"].startswith("`Item` is stored as `items` too")
+    assert load(text.replace("  Item: {}\n", "")).blueprint.entities["Good"].stored_as == "Item"

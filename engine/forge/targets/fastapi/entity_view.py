@@ -107,14 +107,17 @@ def _model_columns(platform: ResolvedPlatform, entity: ResolvedEntity) -> Iterat
         yield {
             "name": column.name,
             "annotation": _optional(write.annotation(column), not column.required),
-            "arguments": write.model_type(column) + (f", default={default}" if default else ""),
+            "arguments": _stored(column.name, column.column)
+            + write.model_type(column)
+            + (f", default={default}" if default else ""),
         }
     for relation in entity.to_one:
         later = ", use_alter=True" if relation.deferred else ""
         yield {
             "name": relation.field,
             "annotation": _optional("UUID", not relation.required),
-            "arguments": f'sa.ForeignKey("{platform.entity(relation.target).table}.id",'
+            "arguments": _stored(relation.field, relation.column)
+            + f'sa.ForeignKey("{platform.entity(relation.target).table}.id",'
             f' name="{relation.constraint_name}", ondelete="{on_delete(relation)}"{later})',
         }
     if entity.lifecycle is not None:
@@ -125,6 +128,11 @@ def _model_columns(platform: ResolvedPlatform, entity: ResolvedEntity) -> Iterat
             "annotation": enum.class_name,
             "arguments": f"enum_text({enum.class_name}), default={initial}",
         }
+
+
+def _stored(name: str, column: str) -> str:
+    """The first argument of a column that is called otherwise in the database."""
+    return "" if name == column else f'"{column}", '
 
 
 def _optional(annotation: str, may_be_none: bool) -> str:
