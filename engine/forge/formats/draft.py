@@ -11,6 +11,10 @@ from typing import Any
 
 from engine.forge.blueprint.model import FieldType, OnDelete, RelationKind
 from engine.forge.formats.report import NOWHERE, Entry, Note, Outcome, Place
+from engine.kernel.errors import InvalidInput
+
+MOST = 1_000
+"""Entities, enums, and fields of one entity that a draft holds: far more than a Blueprint does."""
 
 
 @dataclass(slots=True)
@@ -85,6 +89,11 @@ class DraftEntity:
     label: str = ""
     notes: list[Note] = field(default_factory=list)
 
+    def add(self, field: DraftField) -> None:
+        """Raises `InvalidInput` beyond `MOST` fields."""
+        _check_room(self.fields, f"`{self.name[:40]}` has more than {MOST:,} fields")
+        self.fields.append(field)
+
     def find(self, name: str) -> DraftField | None:
         return next((each for each in self.fields if each.name == name), None)
 
@@ -115,6 +124,16 @@ class Draft:
     entities: list[DraftEntity] = field(default_factory=list)
     enums: list[DraftEnum] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
+
+    def add(self, entity: DraftEntity) -> None:
+        """Raises `InvalidInput` beyond `MOST` entities."""
+        _check_room(self.entities, f"The source declares more than {MOST:,} kinds of record")
+        self.entities.append(entity)
+
+    def add_enum(self, enum: DraftEnum) -> None:
+        """Raises `InvalidInput` beyond `MOST` enums."""
+        _check_room(self.enums, f"The source declares more than {MOST:,} enums")
+        self.enums.append(enum)
 
     def entity(self, name: str) -> DraftEntity | None:
         return next((each for each in self.entities if each.name == name), None)
@@ -149,3 +168,9 @@ class Draft:
         self, construct: str, source: str, place: Place, reason: str, mend: str | None = None
     ) -> None:
         self.tell("dropped", (construct, source), place, Note(reason, mend))
+
+
+def _check_room(held: list[Any], message: str) -> None:
+    if len(held) >= MOST:
+        raise InvalidInput(f"{message}, which is more than can be imported.",
+                           mend="Import a part of it.")  # fmt: skip

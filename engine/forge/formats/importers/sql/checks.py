@@ -137,7 +137,7 @@ def _choice(
 def add_enum(draft: Draft, entity: DraftEntity, field: DraftField, values: list[str]) -> None:
     """Give a field an enum of its own."""
     name = f"{entity.name}_{field.name}"
-    draft.enums.append(
+    draft.add_enum(
         DraftEnum(name, [DraftValue(value, field.place) for value in values], field.place)
     )
     field.type, field.enum = FieldType.ENUM, name

@@ -144,7 +144,7 @@ class _Statements:
         if head.startswith("CREATE DOMAIN"):
             self.tables.domain(chunk, self.place)
             return
-        node = self._parsed(chunk)
+        node = self._parsed(_tidied(chunk))
         if isinstance(node, exp.Create):
             self._create(node, chunk)
         elif isinstance(node, exp.Alter):
@@ -161,6 +161,22 @@ class _Statements:
             refuse(f"{quoted(head)} is not understood", self.place)
 
     def _parsed(self, chunk: list[Token]) -> exp.Expression | None:
+        """The statement; a table without what follows its columns if that isn't understood."""
+        end = _end_of_columns(chunk)
+        try:
+            node = self._parse(chunk)
+            if not isinstance(node, exp.Command) or end is None:
+                return node
+        except InvalidInput:
+            if end is None:
+                raise
+        rest = self._shown(chunk[end:])
+        place = Place(chunk[end].line, _column(chunk[end]))
+        node = self._parse(chunk[:end])
+        self.draft.drop("option", rest, place, "how a table is stored is chosen by the target")
+        return node
+
+    def _parse(self, chunk: list[Token]) -> exp.Expression | None:
         parser = self.dialect.parser(error_level=ErrorLevel.IMMEDIATE)
         try:
             parsed = parser.parse(chunk, self.text)
@@ -195,7 +211,7 @@ class _Statements:
                 DraftValue(token.text, Place(token.line, _column(token, quotes=2)))
                 for token in texts
             ]
-            self.draft.enums.append(DraftEnum(name, values, place_of(node, self.place)))
+            self.draft.add_enum(DraftEnum(name, values, place_of(node, self.place)))
         else:
             self.draft.drop("type", name, self.place, "only enums are types of their own")
 
@@ -221,3 +237,31 @@ def _head(chunk: list[Token]) -> str:
 def _column(token: Token, quotes: int = 0) -> int:
     """sqlglot counts to the end of a token."""
     return max(1, token.col - (token.end - token.start))
+
+
+def _tidied(chunk: list[Token]) -> list[Token]:
+    """Without words that sqlglot doesn't know and that say nothing about a column."""
+    kept: list[Token] = []
+    depth = 0
+    for index, token in enumerate(chunk):
+        word = token.text.upper()
+        if depth or (word == "(" and kept and kept[-1].text.upper() == "IDENTITY"):
+            depth += {"(": 1, ")": -1}.get(word, 0)
+            continue
+        if word in ("VALID", "ENFORCED") and kept and kept[-1].text.upper() == "NOT":
+            kept.pop()
+            continue
+        kept.append(chunk[index])
+    return kept
+
+
+def _end_of_columns(chunk: list[Token]) -> int | None:
+    """The index of what follows the closing parenthesis of a table's columns, if anything does."""
+    if not _head(chunk).startswith("CREATE") or "TABLE" not in _head(chunk).split():
+        return None
+    depth = 0
+    for index, token in enumerate(chunk):
+        depth += {"(": 1, ")": -1}.get(token.text, 0) if token.text in "()" else 0
+        if depth == 0 and token.text == ")":
+            return index + 1 if index + 1 < len(chunk) else None
+    return None

@@ -56,11 +56,15 @@ class Tables:
             return
         entity = DraftEntity(name, at, plural=True)
         self._known[name.lower()] = entity
-        self.draft.entities.append(entity)
-        for part in schema.expressions:
+        self.draft.add(entity)
+        parts = [
+            exp.ColumnDef(this=part) if isinstance(part, exp.Identifier) else part
+            for part in schema.expressions
+        ]
+        for part in parts:
             if isinstance(part, exp.ColumnDef):
                 self._column(entity, part)
-        for part in schema.expressions:
+        for part in parts:
             if not isinstance(part, exp.ColumnDef):
                 self._constraint(entity, part, place_of(part, at))
         self._options(entity, node, Place(chunk[-1].line, None))
@@ -198,7 +202,7 @@ class Tables:
         field.generated = mapped.generated
         if mapped.reason:
             field.note(mapped.reason, mapped.mend)
-        entity.fields.append(field)
+        entity.add(field)
         if mapped.enum:
             add_enum(self.draft, entity, field, list(mapped.enum))
         if mapped.named:

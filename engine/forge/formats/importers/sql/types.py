@@ -61,7 +61,10 @@ def map_type(kind: exp.DataType) -> Mapped:
     if this in _INTEGERS:
         return _integer(this, numbers)
     if this in _DECIMALS:
-        return _decimal(numbers)
+        mapped = _decimal(numbers)
+        if this is T.UDECIMAL:
+            mapped.constraints["min"] = 0
+        return mapped
     if this in _FLOATS:
         reason = "a floating-point number becomes a decimal of 18 digits, 6 after the point"
         return Mapped(FieldType.DECIMAL, {"precision": 18, "scale": 6}, reason=reason)
