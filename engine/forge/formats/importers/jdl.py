@@ -71,8 +71,8 @@ class _Reader:
         self.draft = Draft("jdl")
         self.lines = text.split("\n")
         # By what follows them, and by the line that they stand on.
-        self.docs = {doc: _following(text, doc) for doc in docs}
-        self.before = {position: doc for doc, position in self.docs.items()}
+        self.docs = {doc.start_pos or 0: doc for doc in docs}
+        self.before = {_following(text, doc): doc for doc in docs}
         self.beside: dict[int, list[Token]] = {}
         for doc in docs:
             self.beside.setdefault(doc.line or 0, []).append(doc)
@@ -93,7 +93,7 @@ class _Reader:
             self._block(str(node.data), next(trees(node, "block")))
         for node in trees(tree, "option", "use"):
             self.draft.drop("option", self._line(place_of(node)), place_of(node), _BUILT)
-        for doc in self.docs:
+        for doc in self.docs.values():
             reason = "it stands before nothing that has a text"
             self.draft.drop("comment", _plain(doc), place_of(doc), reason)
 
@@ -105,10 +105,11 @@ class _Reader:
         doc = self.before.pop(node.meta.start_pos, None)
         if doc is None:
             beside = self.beside.get(node.meta.end_line, [])
-            doc = next((each for each in beside if each.start_pos >= node.meta.end_pos), None)
-        if doc is None or doc not in self.docs:
+            doc = next(
+                (each for each in beside if (each.start_pos or 0) >= node.meta.end_pos), None
+            )
+        if doc is None or self.docs.pop(doc.start_pos or 0, None) is None:
             return ""
-        self.docs.pop(doc)
         text = _plain(doc)
         if doc.line != node.meta.line:
             self.draft.tell("carried", ("comment", text), place_of(doc))

@@ -1,0 +1,409 @@
+"""Object schemas become entities, their properties fields and relations."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.forge.blueprint.model import DataClass, FieldType, OnDelete, RelationKind
+from engine.forge.blueprint.problems import Path
+from engine.forge.formats.building.names import ascii_words, singular
+from engine.forge.formats.draft import (
+    Draft,
+    DraftEntity,
+    DraftEnum,
+    DraftField,
+    DraftRelation,
+    DraftValue,
+)
+from engine.forge.formats.importers.schemas.document import Source, shown
+from engine.forge.formats.importers.schemas.values import field_type, noted_keywords
+
+RELATION = "x-webnova-relation"
+FIELD = "x-webnova-field"
+ENTITY = "x-webnova-entity"
+_REMOTE = "references are followed inside the document only, and never in circles"
+_SEVERAL = "a field holds one value"
+_ENTITY_KEYS = frozenset(
+    {
+        "type", "properties", "required", "title", "description", "allOf", "$ref", "$schema", "$id",
+        "$defs", "definitions", "$comment", "$anchor", ENTITY, "x-tags", "xml", "x-internal",
+    }
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Shape:
+    """The properties of an object schema, each with its path, and which must be there."""
+
+    properties: dict[str, Path] = field(default_factory=dict)
+    required: set[str] = field(default_factory=set)
+    label: str = ""
+
+
+class Objects:
+    """Turns the named schemas of a document into a draft.
+
+    `names` maps the paths of all named schemas to their names; entities, enums and aliases are
+    told apart by what they are. Objects inside objects become entities of their own.
+    """
+
+    def __init__(self, draft: Draft, source: Source, names: dict[Path, str]) -> None:
+        self.draft = draft
+        self.source = source
+        self.names = names
+        self.entities: dict[Path, str] = {}
+        self.enums: dict[Path, str] = {}
+        self._by_words: dict[str, str] = {}
+
+    def read(self, entities: list[Path], aliases: list[Path]) -> None:
+        """Fill the draft: `entities` are objects, `aliases` everything else that has a name."""
+        for path in aliases:
+            self._alias(path)
+        for path in entities:
+            self.entities[path] = self.names[path]
+            self._by_words.setdefault(_letters(self.names[path]), self.names[path])
+            label = ""
+            self.draft.add(
+                DraftEntity(self.names[path], self.source.place(path), "schema", label=label)
+            )
+        for path in entities:
+            entity = self.draft.entity(self.names[path])
+            assert entity is not None
+            self._fill(entity, path)
+
+    def is_object(self, path: Path) -> bool:
+        """Whether the schema describes an object with properties of its own."""
+        found = self.source.resolve(path)
+        schema = self.source.at(found) if found is not None else None
+        if not isinstance(schema, dict):
+            return False
+        if isinstance(schema.get("properties"), dict) and schema["properties"]:
+            return True
+        parts = schema.get("allOf")
+        if not isinstance(parts, list) or len(found or ()) > 30:
+            return False
+        inner = [(*(found or ()), "allOf", index) for index in range(len(parts))]
+        return any(each != path and self._has_properties(each) for each in inner)
+
+    def _has_properties(self, path: Path) -> bool:
+        found = self.source.resolve(path)
+        schema = self.source.at(found) if found is not None else None
+        return isinstance(schema, dict) and isinstance(schema.get("properties"), dict)
+
+    def _alias(self, path: Path) -> None:
+        name, place = self.names[path], self.source.place(path)
+        schema = self.source.at(path)
+        values = schema.get("enum") if isinstance(schema, dict) else None
+        if isinstance(values, list) and values and all(isinstance(each, str) for each in values):
+            self._enum(name, path, schema)
+            self.enums[path] = name
+        elif isinstance(schema, dict) and self.source.resolve(path) is not None:
+            kind = str(schema.get("type") or "schema")
+            self.draft.tell("carried", (f"{kind} schema", name), place)
+        else:
+            self.draft.drop("schema", name, place, _REMOTE)
+
+    def _enum(self, name: str, path: Path, schema: dict[str, Any]) -> None:
+        texts = schema.get("x-enum-descriptions") or schema.get("x-enumNames") or []
+        values = []
+        for index, value in enumerate(schema["enum"]):
+            label = texts[index] if isinstance(texts, list) and index < len(texts) else ""
+            place = self.source.place((*path, "enum", index))
+            if isinstance(value, str):
+                values.append(DraftValue(value, place, label if isinstance(label, str) else ""))
+        self.draft.add_enum(DraftEnum(name, values, self.source.place(path), _label(schema, name)))
+
+    def shape(self, path: Path, depth: int = 0) -> Shape:
+        """All properties, those of the parts of `allOf` included."""
+        shape = Shape()
+        found = self.source.resolve(path)
+        schema = self.source.at(found) if found is not None else None
+        if found is None or not isinstance(schema, dict) or depth > 8:
+            return shape
+        parts = schema.get("allOf")
+        for index in range(len(parts) if isinstance(parts, list) else 0):
+            inner = self.shape((*found, "allOf", index), depth + 1)
+            shape.properties |= inner.properties
+            shape.required |= inner.required
+            shape.label = shape.label or inner.label
+        properties = schema.get("properties")
+        for name in properties if isinstance(properties, dict) else {}:
+            shape.properties[name] = (*found, "properties", name)
+        required = schema.get("required")
+        shape.required |= {each for each in required or [] if isinstance(each, str)}
+        shape.label = _label(schema, str(found[-1]) if found else "") or shape.label
+        return shape
+
+    def _fill(self, entity: DraftEntity, path: Path) -> None:
+        shape = self.shape(path)
+        entity.label = entity.label or shape.label
+        for name, place in shape.properties.items():
+            self.property(entity, name, place, required=name in shape.required)
+        found = self.source.resolve(path)
+        schema = self.source.at(found) if found is not None else None
+        for key in schema if isinstance(schema, dict) and found is not None else ():
+            if key in _ENTITY_KEYS or (key == "additionalProperties" and schema[key] is False):
+                continue
+            at = self.source.place((*found, key))
+            what = f"{entity.name} {key}"
+            self.draft.drop("keyword", what, at, "the language has no word for it")
+
+    def property(self, entity: DraftEntity, name: str, path: Path, *, required: bool) -> None:
+        """Add one property as a field, a relation or an entity of its own."""
+        place = self.source.place(path)
+        what = ("property", f"{entity.name}.{name}")
+        schema, found, nullable = self._inner(path)
+        if schema is None or found is None:
+            self.draft.drop(*what, place, _REMOTE, "Put what it refers to into the document.")
+            return
+        wanted = schema.get(RELATION)
+        outer = self.source.at(path)
+        if isinstance(outer, dict) and isinstance(outer.get(RELATION), dict):
+            wanted = outer[RELATION]
+        if isinstance(wanted, dict):
+            self._declared(entity, wanted, path, required and not nullable)
+        elif found in self.entities or self.is_object(found):
+            self._nested(entity, name, path, found, required=required and not nullable)
+        elif schema.get("type") == "array" or "items" in schema:
+            self._list(entity, name, path, schema, found)
+        else:
+            self._scalar(entity, name, path, schema, found, required=required and not nullable)
+
+    def _inner(self, path: Path) -> tuple[dict[str, Any] | None, Path | None, bool]:
+        """The schema behind references and `anyOf` with null, and whether it may be null."""
+        nullable = False
+        for _ in range(8):
+            found = self.source.resolve(path)
+            schema = self.source.at(found) if found is not None else None
+            if found is None or not isinstance(schema, dict):
+                return None, None, nullable
+            kinds = schema.get("type")
+            nullable = nullable or schema.get("nullable") is True
+            nullable = nullable or (isinstance(kinds, list) and "null" in kinds)
+            options = [
+                (key, index, each)
+                for key in ("anyOf", "oneOf", "allOf")
+                for index, each in enumerate(schema.get(key) or [])
+                if isinstance(schema.get(key), list)
+            ]
+            real = [each for each in options if each[2] != {"type": "null"}]
+            nullable = nullable or len(real) < len(options)
+            if len(real) != 1 or self.is_object(found):
+                return schema, found, nullable
+            path = (*found, real[0][0], real[0][1])
+        return None, None, nullable
+
+    def _declared(
+        self, entity: DraftEntity, wanted: dict[str, Any], path: Path, required: bool
+    ) -> None:
+        """A relation that the document itself names as one."""
+        kind, deletes = wanted.get("kind"), wanted.get("on_delete")
+        relation = DraftRelation(
+            str(wanted.get("to")),
+            name=str(wanted.get("name") or path[-1]),
+            place=self.source.place(path),
+            word="property",
+            required=required if wanted.get("required") is None else wanted["required"] is True,
+        )
+        if kind in tuple(RelationKind):
+            relation.kind = RelationKind(kind)
+        if deletes in tuple(OnDelete):
+            relation.on_delete = OnDelete(deletes)
+        relation.label = _text(wanted.get("title"))
+        entity.relations.append(relation)
+
+    def _nested(
+        self, entity: DraftEntity, name: str, path: Path, found: Path, *, required: bool
+    ) -> None:
+        kind = RelationKind.MANY_TO_ONE
+        if found not in self.entities:
+            target = f"{entity.name}{name[:1].upper()}{name[1:]}"
+            if self.draft.entity(target) is not None or len(self.draft.entities) > 400:
+                reason = "an object inside an object, whose name is taken"
+                what = ("property", f"{entity.name}.{name}")
+                self.draft.drop(*what, self.source.place(path), reason)
+                return
+            inner = DraftEntity(target, self.source.place(path), "object")
+            inner.notes = []
+            self.entities[found] = target
+            self.draft.add(inner)
+            self._fill(inner, found)
+            kind = RelationKind.ONE_TO_ONE
+        outer = self.source.at(path)
+        label = _label(outer, name) if isinstance(outer, dict) and "$ref" not in outer else ""
+        entity.relations.append(
+            DraftRelation(
+                self.entities[found],
+                name=name,
+                place=self.source.place(path),
+                word="property",
+                kind=kind,
+                required=required,
+                label=label if kind is RelationKind.MANY_TO_ONE else "",
+            )
+        )
+
+    def _list(
+        self, entity: DraftEntity, name: str, path: Path, schema: dict[str, Any], found: Path
+    ) -> None:
+        what, place = ("property", f"{entity.name}.{name}"), self.source.place(path)
+        _, inner, _ = self._inner((*found, "items"))
+        target = self.entities.get(inner) if inner is not None else None
+        if target is None and (match := re.fullmatch(r"(.+?)_?(ids|Ids|IDs)", name)):
+            target = self._by_words.get(_letters(match[1]))
+        elif target is not None and self._refers_back(inner, entity.name):
+            reason = f"the way back from `{target}` is a filter on the list of its records"
+            self.draft.drop(*what, place, reason)
+            return
+        if target is not None:
+            relation = DraftRelation(target, name=re.sub("_?(ids|Ids|IDs)$", "s", name))
+            relation.place, relation.word = place, "property"
+            relation.kind, relation.label = RelationKind.MANY_TO_MANY, _label(schema, name)
+            least = schema.get("minItems")
+            relation.required = isinstance(least, int) and least > 0
+            for key in ("maxItems", "uniqueItems"):
+                if key in schema and schema[key] not in (True,):
+                    relation.note(f"`{key}` has no word in the language")
+            entity.relations.append(relation)
+        elif inner is not None and self.is_object(inner):
+            self._parts(entity, name, inner, place)
+        else:
+            self.draft.drop(*what, place, _SEVERAL, "Make it an entity of its own.")
+
+    def _parts(self, entity: DraftEntity, name: str, inner: Path, place: Any) -> None:
+        """Objects in a list: each is a record that belongs to this one."""
+        target = f"{entity.name}{singular(name)[:1].upper()}{singular(name)[1:]}"
+        if self.draft.entity(target) is not None or len(self.draft.entities) > 400:
+            reason = "a list of objects, whose name is taken"
+            self.draft.drop("property", f"{entity.name}.{name}", place, reason)
+            return
+        part = DraftEntity(target, place, "property")
+        part.notes = []
+        self.entities[inner] = target
+        self.draft.add(part)
+        back = DraftRelation(entity.name, name=entity.name, place=place, word="list of objects")
+        back.required, back.on_delete = True, OnDelete.CASCADE
+        back.note("a list of objects becomes an entity whose records belong to this one")
+        part.relations.append(back)
+        self._fill(part, inner)
+
+    def _refers_back(self, path: Path | None, name: str) -> bool:
+        """Whether the schema has a single reference to the entity `name`, or its id."""
+        if path is None:
+            return False
+        for key, place in self.shape(path).properties.items():
+            _, found, _ = self._inner(place)
+            if found is not None and self.entities.get(found) == name:
+                return True
+            match = re.fullmatch(r"(.+?)_?(id|Id|ID)", key)
+            if match and _letters(match[1]) == _letters(name):
+                return True
+        return False
+
+    def _scalar(
+        self,
+        entity: DraftEntity,
+        name: str,
+        path: Path,
+        schema: dict[str, Any],
+        found: Path,
+        *,
+        required: bool,
+    ) -> None:
+        place = self.source.place(path)
+        what = ("property", f"{entity.name}.{name}")
+        outer = self.source.at(path)
+        around = outer if isinstance(outer, dict) else schema
+        label = _label(around, name) or (_label(schema, name) if found not in self.enums else "")
+        match = re.fullmatch(r"(.+?)_?(id|Id|ID)", name)
+        target = self._by_words.get(_letters(match[1])) if match else None
+        if target is not None and match is not None and "enum" not in schema:
+            relation = DraftRelation(target, name=match[1], place=place, word="property")
+            relation.required, relation.label = required, label
+            entity.relations.append(relation)
+            return
+        mapped = field_type(schema)
+        if mapped.type is None:
+            self.draft.drop(*what, place, mapped.reason or "", mapped.mend)
+            return
+        each = DraftField(name, mapped.type, place, "property", required=required, label=label)
+        each.constraints = dict(mapped.constraints)
+        each.key = name in ("id", "_id")
+        if mapped.reason:
+            each.note(mapped.reason, mapped.mend)
+        default = around.get("default", schema.get("default"))
+        each.default = default if not isinstance(default, dict | list) else None
+        self._enum_of(entity, each, schema, found)
+        self._told(each, around, schema)
+        entity.add(each)
+
+    def _enum_of(
+        self, entity: DraftEntity, each: DraftField, schema: dict[str, Any], found: Path
+    ) -> None:
+        if each.type is not FieldType.ENUM:
+            return
+        if found not in self.enums:
+            name = f"{entity.name}_{each.name}"
+            self._enum(name, found, schema)
+            self.enums[found] = name
+        each.enum = self.enums[found]
+
+    def _told(self, each: DraftField, around: dict[str, Any], schema: dict[str, Any]) -> None:
+        """Keywords beside the type: some have a word in the language, the others are noted."""
+        extension = around.get(FIELD)
+        if isinstance(extension, dict):
+            _take_extension(each, extension)
+        if around.get("writeOnly") is True or schema.get("format") == "password":
+            each.constraints["data_class"] = DataClass.SECRET
+        for keyword in dict.fromkeys(noted_keywords(around) + noted_keywords(schema)):
+            each.note(f"`{keyword}` has no word in the language")
+
+
+def _take_extension(each: DraftField, extension: dict[str, Any]) -> None:
+    """What a document made by `webnova` says beyond JSON Schema."""
+    if extension.get("type") in tuple(FieldType):
+        each.type = FieldType(extension["type"])
+    each.unique = extension.get("unique") is True
+    if isinstance(extension.get("required"), bool):
+        each.required = extension["required"]
+    each.notes.clear()
+    keys = ("min", "max", "min_length", "max_length", "pattern", "precision", "scale", "currency")
+    each.constraints = {key: extension[key] for key in keys if key in extension}
+    if extension.get("data_class") in tuple(DataClass):
+        each.constraints["data_class"] = DataClass(extension["data_class"])
+    if "default" in extension:
+        each.default = extension["default"]
+    each.label = _text(extension.get("title"))
+
+
+def _text(value: object) -> str:
+    """A title of both languages as one text."""
+    if isinstance(value, dict):
+        return " | ".join(str(value[key]) for key in ("en", "ar") if value.get(key))
+    return value if isinstance(value, str) else ""
+
+
+def _label(schema: dict[str, Any], name: str) -> str:
+    """What the schema says to people, unless that is its name again."""
+    for key in ("title", "description"):
+        text = schema.get(key)
+        if isinstance(text, str) and text.strip() and _letters(text) != _letters(name):
+            return text
+    return ""
+
+
+def _letters(text: str) -> str:
+    return "".join(ascii_words(text)) or text
+
+
+def named(source: Source, base: Path) -> Iterator[tuple[Path, str]]:
+    """The named schemas under `base`, in the order of the document."""
+    found = source.at(base)
+    for name in found if isinstance(found, dict) else {}:
+        yield (*base, name), name
+
+
+__all__ = ["Objects", "named", "shown"]
