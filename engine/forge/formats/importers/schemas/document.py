@@ -32,7 +32,7 @@ class Source:
 
     def place(self, path: Path) -> Place:
         """Where the part stands: its key if it has one."""
-        for end in range(len(path), 0, -1):
+        for end in range(len(path), -1, -1):
             found = self._keys.get(path[:end]) or self._values.get(path[:end])
             if found is not None:
                 return Place(found.line, found.column)
@@ -42,10 +42,11 @@ class Source:
         """The value at the path, or None."""
         value: Any = self.data
         for part in path:
-            if (isinstance(value, dict) and part in value) or (
-                isinstance(value, list) and isinstance(part, int) and 0 <= part < len(value)
-            ):
+            inside = isinstance(value, list) and isinstance(part, int)
+            if isinstance(value, dict) and part in value:
                 value = value[part]
+            elif inside and 0 <= int(part) < len(value):
+                value = value[int(part)]
             else:
                 return None
         return value

@@ -57,9 +57,17 @@ class Objects:
         self.entities: dict[Path, str] = {}
         self.enums: dict[Path, str] = {}
         self._by_words: dict[str, str] = {}
+        self._forms: dict[Path, Path] = {}
 
-    def read(self, entities: list[Path], aliases: list[Path]) -> None:
-        """Fill the draft: `entities` are objects, `aliases` everything else that has a name."""
+    def read(
+        self, entities: list[Path], aliases: list[Path], forms: dict[Path, Path] | None = None
+    ) -> None:
+        """Fill the draft: `entities` are objects, `aliases` everything else that has a name.
+
+        `forms` has the schemas of requests that create records of an entity, which say more about
+        its properties than the schema of answers does.
+        """
+        self._forms = forms or {}
         for path in aliases:
             self._alias(path)
         for path in entities:
@@ -97,7 +105,8 @@ class Objects:
         name, place = self.names[path], self.source.place(path)
         schema = self.source.at(path)
         values = schema.get("enum") if isinstance(schema, dict) else None
-        if isinstance(values, list) and values and all(isinstance(each, str) for each in values):
+        texts = isinstance(values, list) and all(isinstance(each, str) for each in values)
+        if isinstance(schema, dict) and values and texts:
             self._enum(name, path, schema)
             self.enums[path] = name
         elif isinstance(schema, dict) and self.source.resolve(path) is not None:
@@ -139,6 +148,10 @@ class Objects:
 
     def _fill(self, entity: DraftEntity, path: Path) -> None:
         shape = self.shape(path)
+        if path in self._forms:
+            form = self.shape(self._forms[path])
+            shape.required = (shape.required - set(form.properties)) | form.required
+            shape.properties |= form.properties
         entity.label = entity.label or shape.label
         for name, place in shape.properties.items():
             self.property(entity, name, place, required=name in shape.required)
@@ -183,12 +196,7 @@ class Objects:
             kinds = schema.get("type")
             nullable = nullable or schema.get("nullable") is True
             nullable = nullable or (isinstance(kinds, list) and "null" in kinds)
-            options = [
-                (key, index, each)
-                for key in ("anyOf", "oneOf", "allOf")
-                for index, each in enumerate(schema.get(key) or [])
-                if isinstance(schema.get(key), list)
-            ]
+            options = _options(schema)
             real = [each for each in options if each[2] != {"type": "null"}]
             nullable = nullable or len(real) < len(options)
             if len(real) != 1 or self.is_object(found):
@@ -377,6 +385,16 @@ def _take_extension(each: DraftField, extension: dict[str, Any]) -> None:
     if "default" in extension:
         each.default = extension["default"]
     each.label = _text(extension.get("title"))
+
+
+def _options(schema: dict[str, Any]) -> list[tuple[str, int, Any]]:
+    """The parts of `anyOf`, `oneOf` and `allOf`."""
+    found: list[tuple[str, int, Any]] = []
+    for key in ("anyOf", "oneOf", "allOf"):
+        parts = schema.get(key)
+        if isinstance(parts, list):
+            found += [(key, index, part) for index, part in enumerate(parts)]
+    return found
 
 
 def _text(value: object) -> str:

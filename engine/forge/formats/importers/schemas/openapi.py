@@ -46,8 +46,14 @@ class OpenApiImporter:
         for path, name in entities.items():
             names[path] = name
         known = set(entities) | set(forms)
-        objects.read(list(entities), [path for path in names if path not in known])
-        self._merge(objects, forms, entities)
+        aliases = [path for path in names if path not in known]
+        by_name = {name: path for path, (name, _) in forms.items()}
+        creating = {
+            path: by_name[f"{name}Create"]
+            for path, name in entities.items()
+            if f"{name}Create" in by_name
+        }
+        objects.read(list(entities), aliases, creating)
         self._rest(draft, source)
         return draft
 
@@ -88,7 +94,9 @@ class OpenApiImporter:
             }
             return chosen, rest
         known = set(plain.values())
-        chosen, forms, groups = {}, {}, {}
+        chosen = {}
+        forms: dict[Path, tuple[str, str]] = {}
+        groups: dict[str, dict[str, Path]] = {}
         for path, name in plain.items():
             match = _FORMS.fullmatch(name)
             if _ERRORS.fullmatch(name):
@@ -108,22 +116,6 @@ class OpenApiImporter:
                 if ending != best:
                     forms[path] = (f"{stem}{ending}", _OWN_FORM.format(stem))
         return {path: chosen[path] for path in plain if path in chosen}, forms
-
-    @staticmethod
-    def _merge(
-        objects: Objects, forms: dict[Path, tuple[str, str]], entities: dict[Path, str]
-    ) -> None:
-        """What requests demand of a field is known from the form that creates a record."""
-        by_name = {name: path for path, (name, _) in forms.items()}
-        for name in entities.values():
-            path = by_name.get(f"{name}Create") or by_name.get(f"{name}Input")
-            entity = objects.draft.entity(name)
-            if path is None or entity is None:
-                continue
-            shape = objects.shape(path)
-            for field in entity.fields:
-                if field.name in shape.properties and shape.required:
-                    field.required = field.name in shape.required
 
     @staticmethod
     def _rest(draft: Draft, source: Source) -> None:

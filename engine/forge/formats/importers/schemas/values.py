@@ -41,9 +41,9 @@ class Typed:
 def field_type(schema: dict[str, Any]) -> Typed:
     """The type and the constraints of a field."""
     values = schema.get("enum")
-    if isinstance(values, list) and [each for each in values if each is not None]:
-        if all(isinstance(each, str) or each is None for each in values):
-            return Typed(FieldType.ENUM)
+    texts = [each for each in values if each is not None] if isinstance(values, list) else []
+    if texts and all(isinstance(each, str) for each in texts):
+        return Typed(FieldType.ENUM)
     kinds = schema.get("type")
     kind = next((each for each in kinds if each != "null"), None) if isinstance(kinds, list) else (
         kinds
@@ -73,14 +73,14 @@ def _number(schema: dict[str, Any], kind: str) -> Typed:
     reason = None
     for key, bound, sign in (("exclusiveMinimum", "min", 1), ("exclusiveMaximum", "max", -1)):
         plain = "minimum" if bound == "min" else "maximum"
-        value, exclusive = schema.get(plain), schema.get(key)
-        if exclusive is True:
-            value = value + sign * step if _is_number(value) else value
-        elif _is_number(exclusive):
+        value, exclusive = _number_in(schema, plain), _number_in(schema, key)
+        if schema.get(key) is True and value is not None:
+            value += sign * step
+        elif exclusive is not None:
             value = exclusive + sign * step
-        if _is_number(value):
+        if value is not None:
             constraints[bound] = value
-        if exclusive not in (None, False) and not step:
+        if schema.get(key) not in (None, False) and not step:
             reason = f"`{key}` becomes `{bound}`, which includes the bound itself"
     if kind == "integer":
         return Typed(FieldType.INTEGER, constraints, reason)
@@ -154,5 +154,6 @@ def noted_keywords(schema: dict[str, Any]) -> list[str]:
     ]
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _number_in(schema: dict[str, Any], key: str) -> int | float | None:
+    value = schema.get(key)
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
