@@ -157,10 +157,10 @@ class Objects:
             self.property(entity, name, place, required=name in shape.required)
         found = self.source.resolve(path)
         schema = self.source.at(found) if found is not None else None
-        for key in schema if isinstance(schema, dict) and found is not None else ():
-            if key in _ENTITY_KEYS or (key == "additionalProperties" and schema[key] is False):
+        for key, value in schema.items() if isinstance(schema, dict) else ():
+            if key in _ENTITY_KEYS or (key == "additionalProperties" and value is False):
                 continue
-            at = self.source.place((*found, key))
+            at = self.source.place((*(found or ()), key))
             what = f"{entity.name} {key}"
             self.draft.drop("keyword", what, at, "the language has no word for it")
 

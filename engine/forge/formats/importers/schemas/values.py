@@ -68,28 +68,26 @@ def field_type(schema: dict[str, Any]) -> Typed:
 
 
 def _number(schema: dict[str, Any], kind: str) -> Typed:
+    """A bound that excludes itself becomes the nearest number inside."""
+    scale = 0 if kind == "integer" else _scale(schema.get("multipleOf"))
+    step = 10.0 ** -(6 if scale is None else scale) if scale != 0 else 1
     constraints: dict[str, Any] = {}
-    step = 1 if kind == "integer" else 0
-    reason = None
-    for key, bound, sign in (("exclusiveMinimum", "min", 1), ("exclusiveMaximum", "max", -1)):
-        plain = "minimum" if bound == "min" else "maximum"
+    for name, plain, key, sign in (
+        ("min", "minimum", "exclusiveMinimum", 1),
+        ("max", "maximum", "exclusiveMaximum", -1),
+    ):
         value, exclusive = _number_in(schema, plain), _number_in(schema, key)
-        if schema.get(key) is True and value is not None:
-            value += sign * step
-        elif exclusive is not None:
-            value = exclusive + sign * step
+        if exclusive is not None:
+            value = round(exclusive + sign * step, 6)
+        elif schema.get(key) is True and value is not None:
+            value = round(value + sign * step, 6)
         if value is not None:
-            constraints[bound] = value
-        if schema.get(key) not in (None, False) and not step:
-            reason = f"`{key}` becomes `{bound}`, which includes the bound itself"
+            constraints[name] = value
     if kind == "integer":
-        return Typed(FieldType.INTEGER, constraints, reason)
-    scale = _scale(schema.get("multipleOf"))
-    if scale is not None:
-        return Typed(FieldType.DECIMAL, {**constraints, "precision": 18, "scale": scale}, reason)
-    more = "a number becomes a decimal of 18 digits, 6 after the point"
-    constraints |= {"precision": 18, "scale": 6}
-    return Typed(FieldType.DECIMAL, constraints, f"{more}; {reason}" if reason else more)
+        return Typed(FieldType.INTEGER, constraints)
+    constraints |= {"precision": 18, "scale": 6 if scale is None else scale}
+    reason = "a number becomes a decimal of 18 digits, 6 after the point"
+    return Typed(FieldType.DECIMAL, constraints, reason if scale is None else None)
 
 
 def _scale(step: object) -> int | None:
