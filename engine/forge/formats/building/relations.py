@@ -43,8 +43,7 @@ def build_relation(
         missing = f"there is no `{draft.target}` in the source"
         full = f"an entity has at most {MOST_RELATIONS} relations"
         note = Note(full, "Split the entity.") if target else Note(missing, "Import it as well.")
-        lost = tracks.add(what, draft.place, base, [note])
-        lost.dropped = True
+        tracks.add(what, draft.place, base, [note]).dropped = True
         for field in fields:
             own = (field.word, f"{around.name}.{field.name}")
             tracks.add(own, field.place, base, [note]).dropped = True
@@ -53,7 +52,9 @@ def build_relation(
     wished = member(draft.name or _role(draft, target), "related")
     wished = re.sub("_ids?$", "", wished) or "related"
     name, why = _free(members, wished, target, many=draft.kind is RelationKind.MANY_TO_MANY)
-    notes = [*draft.notes, *(note for field in fields for note in field.notes)]
+    # What was said of the column's type is void: it is that of a reference now.
+    lost = [note for field in fields for note in field.notes if "`" in note.reason]
+    notes = [*draft.notes, *lost]
     if why:
         notes.append(Note(f"it is called `{name}` because {why}"))
     if len(fields) > 1:
@@ -76,7 +77,8 @@ def build_relation(
     for field in fields:
         own = (field.word, f"{around.name}.{field.name}")
         if field.place != draft.place or own != what:
-            tracks.add(own, field.place, (*base, name), field.notes)
+            told = [note for note in field.notes if note in lost]
+            tracks.add(own, field.place, (*base, name), told)
 
 
 def _take_from_columns(draft: DraftRelation, fields: list[DraftField]) -> None:

@@ -79,7 +79,7 @@ class _Reader:
             self.draft.tell("carried", ("table partial", name), place_of(node))
         for kind, node in [(each.data, each) for each in trees(tree, "group", "sticky", "records")]:
             words = {"group": _DRAWN, "sticky": _DRAWN, "records": "records are not part of it"}
-            what = "".join(_path(each) for each in trees(node, "path", "name"))
+            what = _path(next(trees(node, "path", "name")))
             self.draft.drop(str(kind), what, place_of(node), words[str(kind)])
 
     def _project(self, node: Node) -> None:
