@@ -178,12 +178,9 @@ def _table(
         comment = inspector.get_table_comment(name, schema=schema)["text"]
     except NotImplementedError:
         comment = None
-    uniques = inspector.get_unique_constraints(name, schema=schema)
-    taken = {each["name"] for each in uniques}
     columns = inspector.get_columns(name, schema=schema)
-    indexes = [
-        each for each in inspector.get_indexes(name, schema=schema) if each["name"] not in taken
-    ]
+    primary = list(inspector.get_pk_constraint(name, schema=schema)["constrained_columns"])
+    uniques, indexes = _uniques(inspector, name, primary, schema)
     return {
         "name": name,
         "comment": comment,
@@ -199,10 +196,8 @@ def _table(
             }
             for each in columns
         ],
-        "primary_key": list(
-            inspector.get_pk_constraint(name, schema=schema)["constrained_columns"]
-        ),
-        "uniques": [list(each["column_names"]) for each in uniques],
+        "primary_key": primary,
+        "uniques": uniques,
         "foreign_keys": [_key(each) for each in inspector.get_foreign_keys(name, schema=schema)],
         "checks": [
             {"name": each["name"], "text": each["sqltext"]}
@@ -219,6 +214,27 @@ def _table(
             for each in indexes
         ],
     }
+
+
+def _uniques(
+    inspector: sa.Inspector, name: str, primary: list[str], schema: str | None
+) -> tuple[list[list[str]], list[Any]]:
+    """The columns of unique constraints, and the indexes that are no part of one.
+
+    SQLite keeps the constraints of a table as indexes of its own; its text isn't parsed.
+    """
+    if inspector.dialect.name == "sqlite":
+        found: list[Any] = inspector.get_indexes(name, schema=schema, include_auto_indexes=True)
+        own = [each for each in found if str(each["name"]).startswith("sqlite_autoindex_")]
+        columns = [list(each["column_names"]) for each in own]
+        return [each for each in columns if each != primary], [
+            each for each in found if each not in own
+        ]
+    constraints = inspector.get_unique_constraints(name, schema=schema)
+    taken = {each["name"] for each in constraints}
+    rest = [each for each in inspector.get_indexes(name, schema=schema)
+            if each["name"] not in taken]  # fmt: skip
+    return [list(each["column_names"]) for each in constraints], rest
 
 
 def _key(each: ReflectedForeignKeyConstraint) -> dict[str, Any]:

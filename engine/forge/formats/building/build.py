@@ -16,6 +16,7 @@ from engine.forge.blueprint.model import (
     Relation,
     Text,
 )
+from engine.forge.blueprint.names import SYSTEM_COLUMNS
 from engine.forge.formats.building.enums import build_enums
 from engine.forge.formats.building.fields import field_spec
 from engine.forge.formats.building.joins import fold_joins, is_time
@@ -39,7 +40,6 @@ from engine.forge.formats.draft import Draft, DraftEntity
 from engine.forge.formats.report import Note, Report, report_of
 from engine.kernel.errors import InvalidInput
 
-_MOST_ENUMS = 100
 _SPLIT = "Split the entity."
 _ACCESS = Text(
     en="The source says nothing of rights: only administrators may do anything yet.",
@@ -121,7 +121,7 @@ class _Builder:
         members = Members(
             name,
             Scope(
-                ("id", "owner_id", "created_at", "updated_at"),
+                SYSTEM_COLUMNS,
                 reserved=lambda word: reserved_member(word, column=True),
             ),
         )
@@ -182,6 +182,8 @@ class _Builder:
         known = letters(member(source, "field"))
         if known in ("createdat", "updatedat") and is_time(field.type):
             reason = f"every record has its `{known[:7]}_at` already, kept by the platform"
+        elif known == "ownerid" and field.type is FieldType.UUID and _has_all(draft):
+            reason = "every record has its `owner_id` already, kept by the platform"
         elif known == "id":
             if field.type is FieldType.UUID:
                 what = (field.word, f"{draft.name}.{source}")
@@ -197,3 +199,9 @@ class _Builder:
             [*field.notes, Note(reason)],
         )
         return True
+
+
+def _has_all(draft: DraftEntity) -> bool:
+    """Whether the entity has every built-in field, as tables of a platform do."""
+    names = {letters(member(field.name, "field")) for field in draft.fields}
+    return names >= {letters(name) for name in SYSTEM_COLUMNS}

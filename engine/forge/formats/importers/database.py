@@ -14,6 +14,7 @@ from sqlglot.dialects.dialect import Dialect
 from engine.forge.formats.contract import refuse
 from engine.forge.formats.draft import Draft
 from engine.forge.formats.importers.sql.importer import DIALECTS, SqlImporter
+from engine.forge.formats.report import NOWHERE
 
 _PLAIN = re.compile(r"[^\s\x00-\x1f]+(?: [^\s\x00-\x1f]+)*")
 
@@ -96,9 +97,7 @@ class DatabaseImporter:
         statements = _Statements(Dialect.get_or_raise(found.dialect), found).text()
         draft = SqlImporter().read(statements, found.dialect)
         draft.format = self.name
-        draft.entries = [
-            entry.model_copy(update={"line": None, "column": None}) for entry in draft.entries
-        ]
+        _forget_places(draft)
         return draft
 
 
@@ -204,3 +203,22 @@ class _Statements:
 
 def _condition(text: str) -> str:
     return text.removeprefix("CHECK ").strip()
+
+
+def _forget_places(draft: Draft) -> None:
+    """The lines are those of the statements that were made here: nobody has seen them."""
+    draft.entries = [
+        entry.model_copy(update={"line": None, "column": None}) for entry in draft.entries
+    ]
+    for enum in draft.enums:
+        enum.place = NOWHERE
+        for value in enum.values:
+            value.place = NOWHERE
+    for entity in draft.entities:
+        entity.place = NOWHERE
+        for field in entity.fields:
+            field.place = NOWHERE
+        for relation in entity.relations:
+            relation.place = NOWHERE
+        for unique in entity.uniques:
+            unique.place = NOWHERE

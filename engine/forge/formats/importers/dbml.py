@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from functools import cache
 from typing import Any
@@ -28,7 +29,7 @@ from engine.forge.formats.importers.grammar import (
     trees,
     unquoted,
 )
-from engine.forge.formats.importers.sql.types import Mapped, map_type
+from engine.forge.formats.importers.sql.types import Mapped, map_type, word_of_the_language
 from engine.forge.formats.report import Place
 
 Node = Tree[Token]
@@ -290,7 +291,11 @@ def _is_key(entity: DraftEntity, columns: list[str]) -> bool:
 
 
 def _mapped(written: str) -> Mapped:
-    """The type by its name in SQL, or by that of the language."""
+    """The type by its name in the language, or else by that of SQL."""
+    match = re.fullmatch(r"([a-z]+)(?:\(([0-9]{1,6})\))?", written)
+    own = word_of_the_language(match[1], [int(match[2])] if match[2] else []) if match else None
+    if own is not None and written != "money":
+        return own
     try:
         return map_type(exp.DataType.build(written, dialect="postgres", udt=True))
     except (SqlglotError, ValueError, RecursionError):

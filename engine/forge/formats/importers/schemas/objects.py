@@ -24,6 +24,7 @@ from engine.forge.formats.importers.schemas.values import field_type, noted_keyw
 RELATION = "x-webnova-relation"
 FIELD = "x-webnova-field"
 ENTITY = "x-webnova-entity"
+ENUM = "x-webnova-enum"
 _REMOTE = "references are followed inside the document only, and never in circles"
 _SEVERAL = "a field holds one value"
 _ENTITY_KEYS = frozenset(
@@ -108,7 +109,7 @@ class Objects:
         texts = isinstance(values, list) and all(isinstance(each, str) for each in values)
         if isinstance(schema, dict) and values and texts:
             self._enum(name, path, schema)
-            self.enums[path] = name
+            self.enums[path] = self.draft.enums[-1].name
         elif isinstance(schema, dict) and self.source.resolve(path) is not None:
             kind = str(schema.get("type") or "schema")
             self.draft.tell("carried", (f"{kind} schema", name), place)
@@ -116,14 +117,26 @@ class Objects:
             self.draft.drop("schema", name, place, _REMOTE)
 
     def _enum(self, name: str, path: Path, schema: dict[str, Any]) -> None:
-        texts = schema.get("x-enum-descriptions") or schema.get("x-enumNames") or []
+        told = schema.get(ENUM)
+        extension = told if isinstance(told, dict) else {}
+        texts = extension.get("values") or schema.get("x-enum-descriptions") or []
         values = []
         for index, value in enumerate(schema["enum"]):
-            label = texts[index] if isinstance(texts, list) and index < len(texts) else ""
-            place = self.source.place((*path, "enum", index))
+            label = ""
+            if isinstance(texts, dict):
+                label = _text(texts.get(value)) if isinstance(value, str) else ""
+            elif isinstance(texts, list) and index < len(texts):
+                label = _text(texts[index])
             if isinstance(value, str):
-                values.append(DraftValue(value, place, label if isinstance(label, str) else ""))
-        self.draft.add_enum(DraftEnum(name, values, self.source.place(path), _label(schema, name)))
+                place = self.source.place((*path, "enum", index))
+                values.append(DraftValue(value, place, label))
+        label = _text(extension.get("title")) if extension else _label(schema, name)
+        called = extension.get("name")
+        self.draft.add_enum(
+            DraftEnum(
+                called if isinstance(called, str) else name, values, self.source.place(path), label
+            )
+        )
 
     def shape(self, path: Path, depth: int = 0) -> Shape:
         """All properties, those of the parts of `allOf` included."""
@@ -356,7 +369,7 @@ class Objects:
         if found not in self.enums:
             name = f"{entity.name}_{each.name}"
             self._enum(name, found, schema)
-            self.enums[found] = name
+            self.enums[found] = self.draft.enums[-1].name
         each.enum = self.enums[found]
 
     def _told(self, each: DraftField, around: dict[str, Any], schema: dict[str, Any]) -> None:

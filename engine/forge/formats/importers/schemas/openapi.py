@@ -81,11 +81,13 @@ class OpenApiImporter:
         In a document that marks its entities only those are; elsewhere forms of one thing for
         requests and answers are told by their endings, and pages and errors by what they hold.
         """
-        plain = {path: name for path, name in names.items() if objects.is_object(path)}
-        marked = {path: _mark(source, path) for path in plain}
+        marked = {path: _mark(source, path) for path in names}
+        plain = {
+            path: name for path, name in names.items() if marked[path] or objects.is_object(path)
+        }
         if any(marked.values()):
             reason = "it belongs to what every platform has"
-            chosen = {path: mark for path, mark in marked.items() if mark}
+            chosen = {path: marked[path] for path in plain if marked[path]}
             rest = {path: (name, reason) for path, name in plain.items() if path not in chosen}
             rest |= {
                 path: (name, reason)

@@ -131,14 +131,20 @@ def _special(kind: exp.DataType, numbers: list[int]) -> Mapped:
     if this in _BINARY:
         return Mapped(None, {}, reason=_NO_BINARY, mend="Keep the address of the file instead.")
     name = _type_name(kind)
-    if name.lower() in _WORDS:
-        length = {"max_length": numbers[0]} if numbers and name.lower() != "integer" else {}
-        found = _WORDS[name.lower()]
-        if found is FieldType.MONEY:
-            length = {}
-        return Mapped(found, length)
+    found = word_of_the_language(name, numbers)
+    if found is not None:
+        return found
     reason = f"the language has no type `{name.lower()[:40]}`; it becomes text"
     return Mapped(FieldType.TEXT, {}, named=name, reason=reason)
+
+
+def word_of_the_language(name: str, numbers: list[int]) -> Mapped | None:
+    """The type for a word of the language itself, such as `email`, or None for any other."""
+    found = _WORDS.get(name.lower())
+    if found is None:
+        return None
+    has_length = bool(numbers) and found not in (FieldType.MONEY, FieldType.INTEGER)
+    return Mapped(found, {"max_length": max(1, numbers[0])} if has_length else {})
 
 
 def _type_name(kind: exp.DataType) -> str:
