@@ -23,6 +23,7 @@ from serve_apps.routes import (
     budgets,
     documents,
     events,
+    formats,
     health,
     platforms,
     previews,
@@ -45,7 +46,7 @@ METERING = (usage, prices, budgets, statements)
 BUS = (events, subscriptions, webhooks)
 PROOF = (documents, audit)
 ACCESS = (tenants, tokens, subjects)
-ROUTES = (platforms, runs, blueprints, *BUS, *PROOF, *ACCESS, *METERING, health)
+ROUTES = (platforms, runs, blueprints, formats, *BUS, *PROOF, *ACCESS, *METERING, health)
 """Searched in this order: what is asked for most comes first."""
 
 

@@ -150,3 +150,4 @@ def test_a_broken_source_is_refused_or_read(name: str, data: st.DataObject) -> N
         assert error.detail
     else:
         assert not errors(found.blueprint)
+        assert load(canonical(found.blueprint)).blueprint == found.blueprint

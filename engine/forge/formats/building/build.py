@@ -27,6 +27,7 @@ from engine.forge.formats.building.names import (
     entity_scope,
     letters,
     member,
+    prose,
     reserved_member,
     says_more,
     slug,
@@ -96,7 +97,7 @@ class _Builder:
         blueprint = Blueprint(
             name=name or slug(draft.name or draft.title),
             title=title(heading),
-            description=draft.description,
+            description=prose(draft.description),
             enums=self.specs,
             entities=entities,
             assumptions=[_ACCESS],

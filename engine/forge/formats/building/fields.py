@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from engine.forge.blueprint.constraints import EXACT, check_field
 from engine.forge.blueprint.model import Blueprint, EnumSpec, FieldSpec, FieldType
 from engine.forge.fields import LARGEST_PRECISION, LONGEST_UNIQUE
-from engine.forge.formats.building.names import LONGEST_TITLE, says_more, title
+from engine.forge.formats.building.names import LONGEST_TITLE, is_plain, says_more, title
 from engine.forge.formats.draft import DraftField
 from engine.forge.formats.report import Note
 
@@ -76,6 +76,10 @@ def _clamp(draft: DraftField, attributes: dict[str, Any], notes: list[Note]) -> 
         if fits != scale:
             attributes["scale"] = fits
             notes.append(Note(f"{fits} digits after the point are possible, not {scale}"))
+    pattern = attributes.get("pattern")
+    if pattern is not None and not is_plain(pattern):
+        del attributes["pattern"]
+        notes.append(Note("`pattern` is left out: it holds characters that can't be written"))
     for bound in ("min", "max"):
         value = attributes.get(bound)
         if value is not None and (value != value or abs(value) > EXACT):
@@ -126,6 +130,8 @@ def _default(draft: DraftField, values: dict[str, str]) -> str | int | bool | fl
         number = float(str(value))
         return int(number) if number.is_integer() and abs(number) < EXACT else number
     text = str(value).lower() if isinstance(value, bool) else str(value)
+    if not is_plain(text):
+        return None
     if draft.type is FieldType.INSTANT:
         return re.sub(r"^(\d{4}-\d\d-\d\d) (?=\d)", r"\1T", text)
     return text

@@ -104,6 +104,17 @@ def title(text: str) -> Text:
     return Text(ar=line) if _ARABIC.search(line) else Text(en=line)
 
 
+def prose(text: str) -> str:
+    """Text of any length without what a Blueprint may not hold."""
+    lines = text.replace("\r\n", "\n").split("\n")
+    return "\n".join(_UNPRINTED.sub(" ", line.replace("\t", " ")) for line in lines)[:20_000]
+
+
+def is_plain(text: str) -> bool:
+    """Whether the text holds nothing that a Blueprint may not hold."""
+    return _UNPRINTED.search(text) is None
+
+
 def says_more(text: str, name: str) -> bool:
     """Whether `text` tells people more than `name` does: other letters, or more of them."""
     return bool(text) and ascii_words(text) != name.split("_") and not text.isascii()

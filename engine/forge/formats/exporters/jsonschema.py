@@ -13,7 +13,7 @@ from engine.forge.formats.exporters.values import (
     links,
     optional,
 )
-from engine.forge.resolve import ResolvedEntity, ResolvedEnum, resolve
+from engine.forge.resolve import ResolvedEntity, ResolvedEnum, Titles, resolve
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _DEFS = "#/$defs/"
@@ -49,6 +49,10 @@ def enum_schema(enum: ResolvedEnum) -> dict[str, Any]:
     }
 
 
+def _both(titles: Titles) -> str:
+    return " | ".join(dict.fromkeys((titles.en, titles.ar)))
+
+
 def _record(entity: ResolvedEntity) -> dict[str, Any]:
     properties: dict[str, Any] = {
         "id": {**UUID, "readOnly": True},
@@ -59,7 +63,7 @@ def _record(entity: ResolvedEntity) -> dict[str, Any]:
     required = []
     for column in entity.columns:
         value = optional(checked_value(column, _DEFS), may_be_null=not column.required)
-        more: dict[str, Any] = {"description": f"{column.titles.en} | {column.titles.ar}"}
+        more: dict[str, Any] = {"description": _both(column.titles)}
         if column.default is not None:
             more["default"] = column.default
         if column.write_only:
@@ -79,7 +83,7 @@ def _record(entity: ResolvedEntity) -> dict[str, Any]:
         properties[entity.lifecycle.field] = state
     return {
         "type": "object",
-        "title": f"{entity.titles.en} | {entity.titles.ar}",
+        "title": _both(entity.titles),
         "properties": properties,
         "required": required,
         "additionalProperties": False,

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from engine.forge.blueprint.model import DataClass, FieldType, OnDelete, RelationKind
 from engine.forge.blueprint.problems import Path
-from engine.forge.formats.building.names import ascii_words, singular
+from engine.forge.formats.building.names import singular
 from engine.forge.formats.draft import (
     Draft,
     DraftEntity,
@@ -18,7 +17,8 @@ from engine.forge.formats.draft import (
     DraftRelation,
     DraftValue,
 )
-from engine.forge.formats.importers.schemas.document import Source, shown
+from engine.forge.formats.importers.schemas.document import Source
+from engine.forge.formats.importers.schemas.shapes import Shapes, label_of, letters_of
 from engine.forge.formats.importers.schemas.values import field_type, noted_keywords
 
 RELATION = "x-webnova-relation"
@@ -35,16 +35,7 @@ _ENTITY_KEYS = frozenset(
 )  # fmt: skip
 
 
-@dataclass(slots=True)
-class Shape:
-    """The properties of an object schema, each with its path, and which must be there."""
-
-    properties: dict[str, Path] = field(default_factory=dict)
-    required: set[str] = field(default_factory=set)
-    label: str = ""
-
-
-class Objects:
+class Objects(Shapes):
     """Turns the named schemas of a document into a draft.
 
     `names` maps the paths of all named schemas to their names; entities, enums and aliases are
@@ -53,7 +44,7 @@ class Objects:
 
     def __init__(self, draft: Draft, source: Source, names: dict[Path, str]) -> None:
         self.draft = draft
-        self.source = source
+        super().__init__(source)
         self.names = names
         self.entities: dict[Path, str] = {}
         self.enums: dict[Path, str] = {}
@@ -73,7 +64,7 @@ class Objects:
             self._alias(path)
         for path in entities:
             self.entities[path] = self.names[path]
-            self._by_words.setdefault(_letters(self.names[path]), self.names[path])
+            self._by_words.setdefault(letters_of(self.names[path]), self.names[path])
             label = ""
             self.draft.add(
                 DraftEntity(self.names[path], self.source.place(path), "schema", label=label)
@@ -82,25 +73,6 @@ class Objects:
             entity = self.draft.entity(self.names[path])
             assert entity is not None
             self._fill(entity, path)
-
-    def is_object(self, path: Path) -> bool:
-        """Whether the schema describes an object with properties of its own."""
-        found = self.source.resolve(path)
-        schema = self.source.at(found) if found is not None else None
-        if not isinstance(schema, dict):
-            return False
-        if isinstance(schema.get("properties"), dict) and schema["properties"]:
-            return True
-        parts = schema.get("allOf")
-        if not isinstance(parts, list) or len(found or ()) > 30:
-            return False
-        inner = [(*(found or ()), "allOf", index) for index in range(len(parts))]
-        return any(each != path and self._has_properties(each) for each in inner)
-
-    def _has_properties(self, path: Path) -> bool:
-        found = self.source.resolve(path)
-        schema = self.source.at(found) if found is not None else None
-        return isinstance(schema, dict) and isinstance(schema.get("properties"), dict)
 
     def _alias(self, path: Path) -> None:
         name, place = self.names[path], self.source.place(path)
@@ -130,34 +102,13 @@ class Objects:
             if isinstance(value, str):
                 place = self.source.place((*path, "enum", index))
                 values.append(DraftValue(value, place, label))
-        label = _text(extension.get("title")) if extension else _label(schema, name)
+        label = _text(extension.get("title")) if extension else label_of(schema, name)
         called = extension.get("name")
         self.draft.add_enum(
             DraftEnum(
                 called if isinstance(called, str) else name, values, self.source.place(path), label
             )
         )
-
-    def shape(self, path: Path, depth: int = 0) -> Shape:
-        """All properties, those of the parts of `allOf` included."""
-        shape = Shape()
-        found = self.source.resolve(path)
-        schema = self.source.at(found) if found is not None else None
-        if found is None or not isinstance(schema, dict) or depth > 8:
-            return shape
-        parts = schema.get("allOf")
-        for index in range(len(parts) if isinstance(parts, list) else 0):
-            inner = self.shape((*found, "allOf", index), depth + 1)
-            shape.properties |= inner.properties
-            shape.required |= inner.required
-            shape.label = shape.label or inner.label
-        properties = schema.get("properties")
-        for name in properties if isinstance(properties, dict) else {}:
-            shape.properties[name] = (*found, "properties", name)
-        required = schema.get("required")
-        shape.required |= {each for each in required or [] if isinstance(each, str)}
-        shape.label = _label(schema, str(found[-1]) if found else "") or shape.label
-        return shape
 
     def _fill(self, entity: DraftEntity, path: Path) -> None:
         shape = self.shape(path)
@@ -181,7 +132,7 @@ class Objects:
         """Add one property as a field, a relation or an entity of its own."""
         place = self.source.place(path)
         what = ("property", f"{entity.name}.{name}")
-        schema, found, nullable = self._inner(path)
+        schema, found, nullable = self.inner(path)
         if schema is None or found is None:
             self.draft.drop(*what, place, _REMOTE, "Put what it refers to into the document.")
             return
@@ -197,25 +148,6 @@ class Objects:
             self._list(entity, name, path, schema, found)
         else:
             self._scalar(entity, name, path, schema, found, required=required and not nullable)
-
-    def _inner(self, path: Path) -> tuple[dict[str, Any] | None, Path | None, bool]:
-        """The schema behind references and `anyOf` with null, and whether it may be null."""
-        nullable = False
-        for _ in range(8):
-            found = self.source.resolve(path)
-            schema = self.source.at(found) if found is not None else None
-            if found is None or not isinstance(schema, dict):
-                return None, None, nullable
-            kinds = schema.get("type")
-            nullable = nullable or schema.get("nullable") is True
-            nullable = nullable or (isinstance(kinds, list) and "null" in kinds)
-            options = _options(schema)
-            real = [each for each in options if each[2] != {"type": "null"}]
-            nullable = nullable or len(real) < len(options)
-            if len(real) != 1 or self.is_object(found):
-                return schema, found, nullable
-            path = (*found, real[0][0], real[0][1])
-        return None, None, nullable
 
     def _declared(
         self, entity: DraftEntity, wanted: dict[str, Any], path: Path, required: bool
@@ -254,7 +186,7 @@ class Objects:
             self._fill(inner, found)
             kind = RelationKind.ONE_TO_ONE
         outer = self.source.at(path)
-        label = _label(outer, name) if isinstance(outer, dict) and "$ref" not in outer else ""
+        label = label_of(outer, name) if isinstance(outer, dict) and "$ref" not in outer else ""
         entity.relations.append(
             DraftRelation(
                 self.entities[found],
@@ -271,10 +203,10 @@ class Objects:
         self, entity: DraftEntity, name: str, path: Path, schema: dict[str, Any], found: Path
     ) -> None:
         what, place = ("property", f"{entity.name}.{name}"), self.source.place(path)
-        _, inner, _ = self._inner((*found, "items"))
+        _, inner, _ = self.inner((*found, "items"))
         target = self.entities.get(inner) if inner is not None else None
         if target is None and (match := re.fullmatch(r"(.+?)_?(ids|Ids|IDs)", name)):
-            target = self._by_words.get(_letters(match[1]))
+            target = self._by_words.get(letters_of(match[1]))
         elif target is not None and self._refers_back(inner, entity.name):
             reason = f"the way back from `{target}` is a filter on the list of its records"
             self.draft.drop(*what, place, reason)
@@ -282,7 +214,7 @@ class Objects:
         if target is not None:
             relation = DraftRelation(target, name=re.sub("_?(ids|Ids|IDs)$", "s", name))
             relation.place, relation.word = place, "property"
-            relation.kind, relation.label = RelationKind.MANY_TO_MANY, _label(schema, name)
+            relation.kind, relation.label = RelationKind.MANY_TO_MANY, label_of(schema, name)
             least = schema.get("minItems")
             relation.required = isinstance(least, int) and least > 0
             for key in ("maxItems", "uniqueItems"):
@@ -316,11 +248,11 @@ class Objects:
         if path is None:
             return False
         for key, place in self.shape(path).properties.items():
-            _, found, _ = self._inner(place)
+            _, found, _ = self.inner(place)
             if found is not None and self.entities.get(found) == name:
                 return True
             match = re.fullmatch(r"(.+?)_?(id|Id|ID)", key)
-            if match and _letters(match[1]) == _letters(name):
+            if match and letters_of(match[1]) == letters_of(name):
                 return True
         return False
 
@@ -338,9 +270,11 @@ class Objects:
         what = ("property", f"{entity.name}.{name}")
         outer = self.source.at(path)
         around = outer if isinstance(outer, dict) else schema
-        label = _label(around, name) or (_label(schema, name) if found not in self.enums else "")
+        label = label_of(around, name) or (
+            label_of(schema, name) if found not in self.enums else ""
+        )
         match = re.fullmatch(r"(.+?)_?(id|Id|ID)", name)
-        target = self._by_words.get(_letters(match[1])) if match else None
+        target = self._by_words.get(letters_of(match[1])) if match else None
         if target is not None and match is not None and "enum" not in schema:
             relation = DraftRelation(target, name=match[1], place=place, word="property")
             relation.required, relation.label = required, label
@@ -400,16 +334,6 @@ def _take_extension(each: DraftField, extension: dict[str, Any]) -> None:
     each.label = _text(extension.get("title"))
 
 
-def _options(schema: dict[str, Any]) -> list[tuple[str, int, Any]]:
-    """The parts of `anyOf`, `oneOf` and `allOf`."""
-    found: list[tuple[str, int, Any]] = []
-    for key in ("anyOf", "oneOf", "allOf"):
-        parts = schema.get(key)
-        if isinstance(parts, list):
-            found += [(key, index, part) for index, part in enumerate(parts)]
-    return found
-
-
 def _text(value: object) -> str:
     """A title of both languages as one text."""
     if isinstance(value, dict):
@@ -417,24 +341,8 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _label(schema: dict[str, Any], name: str) -> str:
-    """What the schema says to people, unless that is its name again."""
-    for key in ("title", "description"):
-        text = schema.get(key)
-        if isinstance(text, str) and text.strip() and _letters(text) != _letters(name):
-            return text
-    return ""
-
-
-def _letters(text: str) -> str:
-    return "".join(ascii_words(text)) or text
-
-
 def named(source: Source, base: Path) -> Iterator[tuple[Path, str]]:
     """The named schemas under `base`, in the order of the document."""
     found = source.at(base)
     for name in found if isinstance(found, dict) else {}:
         yield (*base, name), name
-
-
-__all__ = ["Objects", "named", "shown"]

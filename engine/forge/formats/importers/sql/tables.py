@@ -45,7 +45,7 @@ class Tables:
     def create(self, node: exp.Create, chunk: list[Token], place: Place) -> None:
         schema = node.this
         table = schema.this if isinstance(schema, exp.Schema) else schema
-        name = self._name(table)
+        name = _name(table)
         at = place_of(table, place)
         if not isinstance(schema, exp.Schema) or not schema.expressions:
             reason = "its columns are not declared here"
@@ -71,12 +71,12 @@ class Tables:
 
     def alter(self, node: exp.Alter, chunk: list[Token]) -> None:
         place = Place(chunk[0].line, chunk[0].col)
-        entity = self._known.get(self._name(node.this).lower())
+        entity = self._known.get(_name(node.this).lower())
         for action in node.args.get("actions") or [node]:
             at = place_of(action, place)
             if entity is None:
                 reason = "its table is not declared before"
-                self.draft.drop("change", self._name(node.this), at, reason)
+                self.draft.drop("change", _name(node.this), at, reason)
             elif isinstance(action, exp.ColumnDef):
                 self._column(entity, action)
             elif isinstance(action, exp.AddConstraint):
@@ -90,7 +90,7 @@ class Tables:
                 self.draft.drop("change", what, at, "steps of a migration are not followed", _STEPS)
 
     def _alter_column(self, entity: DraftEntity, action: exp.AlterColumn) -> bool:
-        field = self._find(entity, action.name)
+        field = _find(entity, action.name)
         default = action.args.get("default")
         if field is None or default is None:
             return False
@@ -101,9 +101,9 @@ class Tables:
         index = node.this
         table = index.args.get("table")
         at = place_of(index, place)
-        entity = self._known.get(self._name(table).lower()) if table is not None else None
+        entity = self._known.get(_name(table).lower()) if table is not None else None
         params = index.args.get("params")
-        columns = [self._bare_name(each) for each in (params.args.get("columns") or [])]
+        columns = [_bare_name(each) for each in (params.args.get("columns") or [])]
         if not node.args.get("unique"):
             self.draft.drop("index", index.name, at, "indexes are chosen by the target")
         elif entity is None:
@@ -120,15 +120,15 @@ class Tables:
         text = node.args["expression"].name if node.args.get("expression") else ""
         kind, this = str(node.args.get("kind") or "").upper(), node.this
         if kind == "TABLE":
-            entity = self._known.get(self._name(this).lower())
+            entity = self._known.get(_name(this).lower())
             if entity is not None:
                 entity.label = text
                 self.draft.tell("carried", ("comment", entity.name), place)
                 return
         if kind == "COLUMN" and isinstance(this, exp.Column):
             parts = [each.name for each in (this.args.get("db"), this.args.get("table")) if each]
-            entity = self._known.get(self._qualified(parts[:-1], parts[-1] if parts else ""))
-            field = self._find(entity, this.name) if entity else None
+            entity = self._known.get(_qualified(parts[:-1], parts[-1] if parts else ""))
+            field = _find(entity, this.name) if entity else None
             if field is not None:
                 field.label = text
                 what = ("comment", f"{this.table}.{this.name}")
@@ -183,7 +183,7 @@ class Tables:
         name = node.name
         place = place_of(node, entity.place)
         what = ("column", f"{entity.name}.{name}")
-        if self._find(entity, name) is not None:
+        if _find(entity, name) is not None:
             self.draft.drop(*what, place, "it is declared before", "Remove one of the two.")
             return
         kind = node.args.get("kind")
@@ -250,16 +250,16 @@ class Tables:
             for each in node.expressions:
                 self._constraint(entity, each, place)
         elif isinstance(node, exp.PrimaryKey):
-            names = [self._bare_name(each) for each in node.expressions]
+            names = [_bare_name(each) for each in node.expressions]
             columns = self._written(entity, names)
             entity.uniques.append(DraftUnique(columns, place, primary=True))
         elif isinstance(node, exp.UniqueColumnConstraint):
             inner = node.this
             listed = inner.expressions if isinstance(inner, exp.Schema) else []
-            names = [self._bare_name(each) for each in listed]
+            names = [_bare_name(each) for each in listed]
             entity.uniques.append(DraftUnique(self._written(entity, names), place))
         elif isinstance(node, exp.ForeignKey):
-            names = [self._bare_name(each) for each in node.expressions]
+            names = [_bare_name(each) for each in node.expressions]
             reference = node.args.get("reference")
             if isinstance(reference, exp.Reference):
                 for option in ("delete", "update"):
@@ -281,24 +281,14 @@ class Tables:
         schema = node.this
         table = schema.this if isinstance(schema, exp.Schema) else schema
         relation = DraftRelation(
-            self._name(table), place=place, word="foreign key", columns=tuple(columns)
+            _name(table), place=place, word="foreign key", columns=tuple(columns)
         )
         for option in node.args.get("options") or []:
-            self._option(relation, " ".join(str(option).upper().split()))
+            _option(relation, " ".join(str(option).upper().split()))
         entity.relations.append(relation)
         listed = schema.expressions if isinstance(schema, exp.Schema) else []
-        names = [self._bare_name(each).lower() for each in listed]
+        names = [_bare_name(each).lower() for each in listed]
         self._targets.append((relation, names))
-
-    @staticmethod
-    def _option(relation: DraftRelation, option: str) -> None:
-        if option.startswith("ON DELETE "):
-            action = option.removeprefix("ON DELETE ")
-            relation.on_delete = _ON_DELETE.get(action, OnDelete.RESTRICT)
-            if action not in (*_ON_DELETE, "RESTRICT", "NO ACTION"):
-                relation.note(f"`{option.lower()}` becomes `restrict`")
-        elif option not in ("ON UPDATE NO ACTION", "ON UPDATE RESTRICT", "NOT DEFERRABLE"):
-            relation.note(f"`{option.lower()[:60]}` means nothing to a built-in `id`")
 
     def _options(self, entity: DraftEntity, node: exp.Create, place: Place) -> None:
         properties = node.args.get("properties")
@@ -313,32 +303,44 @@ class Tables:
 
     def _written(self, entity: DraftEntity, names: list[str]) -> tuple[str, ...]:
         """The columns as they are written where they are declared."""
-        found = [self._find(entity, name) for name in names]
+        found = [_find(entity, name) for name in names]
         return tuple(
             field.name if field else name for field, name in zip(found, names, strict=True)
         )
 
-    def _find(self, entity: DraftEntity, name: str) -> DraftField | None:
-        wanted = name.lower()
-        return next((each for each in entity.fields if each.name.lower() == wanted), None)
 
-    def _name(self, table: Any) -> str:
-        if isinstance(table, exp.Table):
-            return self._qualified([table.db], table.name, keep=True)
-        return str(getattr(table, "name", table))
+def _option(relation: DraftRelation, option: str) -> None:
+    if option.startswith("ON DELETE "):
+        action = option.removeprefix("ON DELETE ")
+        relation.on_delete = _ON_DELETE.get(action, OnDelete.RESTRICT)
+        if action not in (*_ON_DELETE, "RESTRICT", "NO ACTION"):
+            relation.note(f"`{option.lower()}` becomes `restrict`")
+    elif option not in ("ON UPDATE NO ACTION", "ON UPDATE RESTRICT", "NOT DEFERRABLE"):
+        relation.note(f"`{option.lower()[:60]}` means nothing to a built-in `id`")
 
-    @staticmethod
-    def _qualified(schemas: list[str], name: str, *, keep: bool = False) -> str:
-        schema = next((each for each in schemas if each), "")
-        full = name if schema.lower() in _HOME else f"{schema}.{name}"
-        return full if keep else full.lower()
 
-    @staticmethod
-    def _bare_name(node: exp.Expression) -> str:
-        """The column that the node names; empty for an expression."""
-        inner: Any = node
-        while isinstance(inner, exp.Ordered | exp.Paren | exp.ColumnPrefix):
-            inner = inner.this
-        if isinstance(inner, exp.Column | exp.Identifier):
-            return str(inner.name)
-        return ""
+def _find(entity: DraftEntity, name: str) -> DraftField | None:
+    wanted = name.lower()
+    return next((each for each in entity.fields if each.name.lower() == wanted), None)
+
+
+def _name(table: Any) -> str:
+    if isinstance(table, exp.Table):
+        return _qualified([table.db], table.name, keep=True)
+    return str(getattr(table, "name", table))
+
+
+def _qualified(schemas: list[str], name: str, *, keep: bool = False) -> str:
+    schema = next((each for each in schemas if each), "")
+    full = name if schema.lower() in _HOME else f"{schema}.{name}"
+    return full if keep else full.lower()
+
+
+def _bare_name(node: exp.Expression) -> str:
+    """The column that the node names; empty for an expression."""
+    inner: Any = node
+    while isinstance(inner, exp.Ordered | exp.Paren | exp.ColumnPrefix):
+        inner = inner.this
+    if isinstance(inner, exp.Column | exp.Identifier):
+        return str(inner.name)
+    return ""
