@@ -158,14 +158,14 @@ class Scope:
         why = self._why_not(wanted)
         if why is None:
             return self._claim(wanted), None
-        candidates = [other[:LONGEST].rstrip("_")]
-        counted = f"{wanted[: LONGEST - 5]}{{}}" if wanted[:1].isupper() else ""
-        pattern = counted or f"{wanted[: LONGEST - 6].rstrip('_')}_{{}}"
-        number = 2
-        while self._why_not(candidates[-1]) is not None:
-            candidates.append(pattern.format(number))
+        # Generated classes reserve everything that begins with `model_`.
+        stem = wanted.removeprefix("model_") or "value"
+        between = "" if wanted[:1].isupper() else "_"
+        name, number = other.removeprefix("model_")[:LONGEST].rstrip("_"), 2
+        while self._why_not(name) is not None:
+            name = f"{stem[: LONGEST - 6].rstrip('_')}{between}{number}"
             number += 1
-        return self._claim(candidates[-1]), why
+        return self._claim(name), why
 
     def join(self, other: Scope) -> None:
         """Share what is taken with `other`: names of both may not meet."""

@@ -186,6 +186,7 @@ class _Statements:
             found = first.get("highlight") or ""
             near = f" at {quoted(found)}" if found else ""
             what = str(first.get("description") or "this is not understood").rstrip(".")
+            what = "something is missing" if "<class" in what else what
             refuse(f"{what[:1].lower()}{what[1:200]}{near}", place)
         except (SqlglotError, ValueError, AttributeError, TypeError, KeyError, IndexError):
             refuse(f"{quoted(_head(chunk))} is not understood", self.place)
