@@ -7,6 +7,7 @@ tenant: it could be led to whatever it reaches itself.
 from __future__ import annotations
 
 import asyncio
+import warnings
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
@@ -14,7 +15,7 @@ from urllib.parse import quote
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.engine.interfaces import ReflectedForeignKeyConstraint
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SAWarning, SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from engine.kernel.errors import InvalidInput, NotFound, Unavailable
@@ -140,6 +141,13 @@ def _unreachable(error: Exception) -> Unavailable:
 
 
 def _describe(connection: Connection, schema: str | None) -> dict[str, Any]:
+    with warnings.catch_warnings():
+        # Types and expressions that SQLAlchemy does not know are read from the catalogue itself.
+        warnings.simplefilter("ignore", SAWarning)
+        return _described(connection, schema)
+
+
+def _described(connection: Connection, schema: str | None) -> dict[str, Any]:
     inspector = sa.inspect(connection)
     dialect = connection.dialect.name
     names = sorted(inspector.get_table_names(schema=schema))
@@ -198,7 +206,7 @@ def _table(
         ],
         "primary_key": primary,
         "uniques": uniques,
-        "foreign_keys": [_key(each) for each in inspector.get_foreign_keys(name, schema=schema)],
+        "foreign_keys": _foreign_keys(inspector, name, schema),
         "checks": [
             {"name": each["name"], "text": each["sqltext"]}
             for each in inspector.get_check_constraints(name, schema=schema)
@@ -235,6 +243,27 @@ def _uniques(
     rest = [each for each in inspector.get_indexes(name, schema=schema)
             if each["name"] not in taken]  # fmt: skip
     return [list(each["column_names"]) for each in constraints], rest
+
+
+def _foreign_keys(inspector: sa.Inspector, name: str, schema: str | None) -> list[dict[str, Any]]:
+    if inspector.dialect.name != "sqlite":
+        return [_key(each) for each in inspector.get_foreign_keys(name, schema=schema)]
+    # Of keys that are declared within a column SQLAlchemy does not tell what deleting does.
+    found: dict[int, dict[str, Any]] = {}
+    statement = sa.text(
+        'SELECT id, "table", "from", "to", on_update, on_delete'
+        " FROM pragma_foreign_key_list(:name) ORDER BY id, seq"
+    )
+    connection = inspector.bind
+    assert isinstance(connection, Connection)
+    for key, table, column, referred, on_update, on_delete in connection.execute(
+        statement, {"name": name}
+    ):
+        each = found.setdefault(key, {"columns": [], "table": table, "referred": []})
+        each |= {"on_delete": str(on_delete), "on_update": str(on_update)}
+        each["columns"].append(column)
+        each["referred"] += [] if referred is None else [referred]
+    return list(found.values())
 
 
 def _key(each: ReflectedForeignKeyConstraint) -> dict[str, Any]:
