@@ -9,9 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.forge.blueprint.model import FieldType, OnDelete, RelationKind
+from engine.forge.blueprint.model import FieldType, OnDelete, RelationKind, Text
 from engine.forge.formats.report import NOWHERE, Entry, Note, Outcome, Place
 from engine.kernel.errors import InvalidInput
+
+Label = str | Text
+"""What a source says to people: one text, or one in each language."""
 
 MOST = 1_000
 """Entities, enums, and fields of one entity that a draft holds: far more than a Blueprint does."""
@@ -36,7 +39,7 @@ class DraftField:
     default: Any = None
     enum: str | None = None
     constraints: dict[str, Any] = field(default_factory=dict)
-    label: str = ""
+    label: Label = ""
     notes: list[Note] = field(default_factory=list)
 
     def note(self, reason: str, mend: str | None = None) -> None:
@@ -59,7 +62,7 @@ class DraftRelation:
     required: bool = False
     on_delete: OnDelete = OnDelete.RESTRICT
     columns: tuple[str, ...] = ()
-    label: str = ""
+    label: Label = ""
     notes: list[Note] = field(default_factory=list)
 
     def note(self, reason: str, mend: str | None = None) -> None:
@@ -86,7 +89,7 @@ class DraftEntity:
     fields: list[DraftField] = field(default_factory=list)
     relations: list[DraftRelation] = field(default_factory=list)
     uniques: list[DraftUnique] = field(default_factory=list)
-    label: str = ""
+    label: Label = ""
     notes: list[Note] = field(default_factory=list)
 
     def add(self, field: DraftField) -> None:
@@ -102,7 +105,7 @@ class DraftEntity:
 class DraftValue:
     name: str
     place: Place = NOWHERE
-    label: str = ""
+    label: Label = ""
 
 
 @dataclass(slots=True)
@@ -110,7 +113,7 @@ class DraftEnum:
     name: str
     values: list[DraftValue]
     place: Place = NOWHERE
-    label: str = ""
+    label: Label = ""
 
 
 @dataclass(slots=True)

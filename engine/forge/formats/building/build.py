@@ -136,7 +136,7 @@ class _Builder:
         for relation in draft.relations:
             build_relation(relation, draft, members, relations, self.types, self.tracks)
         about = draft.label
-        if len(about) > LONGEST_TITLE:
+        if isinstance(about, str) and len(about) > LONGEST_TITLE:
             self._note(("entities", name), f"its text is cut to {LONGEST_TITLE} characters")
         called = title(draft.name) if says_more(draft.name, member(name)) else Text()
         return Entity(title=called, description=title(about), fields=fields, relations=relations)

@@ -36,7 +36,7 @@ def field_spec(
     attributes = {key: value for key, value in draft.constraints.items() if value is not None}
     _clamp(draft, attributes, notes)
     label = draft.label or (draft.name if says_more(draft.name, name) else "")
-    if len(label) > LONGEST_TITLE:
+    if isinstance(label, str) and len(label) > LONGEST_TITLE:
         notes.append(Note(f"its text is cut to the {LONGEST_TITLE} characters of a title"))
     attributes |= {"type": draft.type, "title": title(label)}
     attributes |= {"required": draft.required, "unique": draft.unique}

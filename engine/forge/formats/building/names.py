@@ -93,8 +93,10 @@ def slug(text: str, fallback: str = "imported") -> str:
     return f"{name[: LONGEST - 9]}-platform" if DEVICES.fullmatch(name) else name
 
 
-def title(text: str) -> Text:
+def title(text: str | Text) -> Text:
     """One line for people; `English | Arabic` is both, and a text with Arabic in it is Arabic."""
+    if isinstance(text, Text):
+        return text
     line = " ".join(_UNPRINTED.sub(" ", text).split())[:LONGEST_TITLE].strip()
     first, bar, second = (part.strip() for part in line.partition(" | "))
     if bar and first and second and _ARABIC.search(second) and not _ARABIC.search(first):

@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from engine.forge.blueprint.model import DataClass, FieldType, OnDelete, RelationKind
+from pydantic import ValidationError
+
+from engine.forge.blueprint.model import DataClass, FieldType, OnDelete, RelationKind, Text
 from engine.forge.blueprint.problems import Path
 from engine.forge.formats.building.names import singular
 from engine.forge.formats.draft import (
@@ -16,6 +18,7 @@ from engine.forge.formats.draft import (
     DraftField,
     DraftRelation,
     DraftValue,
+    Label,
 )
 from engine.forge.formats.importers.schemas.document import Source
 from engine.forge.formats.importers.schemas.shapes import Shapes, label_of, letters_of
@@ -94,7 +97,7 @@ class Objects(Shapes):
         texts = extension.get("values") or schema.get("x-enum-descriptions") or []
         values = []
         for index, value in enumerate(schema["enum"]):
-            label = ""
+            label: Label = ""
             if isinstance(texts, dict):
                 label = _text(texts.get(value)) if isinstance(value, str) else ""
             elif isinstance(texts, list) and index < len(texts):
@@ -102,11 +105,11 @@ class Objects(Shapes):
             if isinstance(value, str):
                 place = self.source.place((*path, "enum", index))
                 values.append(DraftValue(value, place, label))
-        label = _text(extension.get("title")) if extension else label_of(schema, name)
+        about = _text(extension.get("title")) if extension else label_of(schema, name)
         called = extension.get("name")
         self.draft.add_enum(
             DraftEnum(
-                called if isinstance(called, str) else name, values, self.source.place(path), label
+                called if isinstance(called, str) else name, values, self.source.place(path), about
             )
         )
 
@@ -334,10 +337,14 @@ def _take_extension(each: DraftField, extension: dict[str, Any]) -> None:
     each.label = _text(extension.get("title"))
 
 
-def _text(value: object) -> str:
-    """A title of both languages as one text."""
+def _text(value: object) -> Label:
+    """A text of one language, or of both as a document made by `webnova` has it."""
     if isinstance(value, dict):
-        return " | ".join(str(value[key]) for key in ("en", "ar") if value.get(key))
+        told = {key: value[key] for key in ("en", "ar") if isinstance(value.get(key), str)}
+        try:
+            return Text(**told) if told else ""
+        except ValidationError:
+            return " ".join(told.values())
     return value if isinstance(value, str) else ""
 
 
