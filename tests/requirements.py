@@ -21,7 +21,18 @@ class Requirement:
 
 REQUIREMENTS: tuple[Requirement, ...] = (
     Requirement("S01", "AI orchestrator", "begun", ("tests/unit/ai",)),
-    Requirement("S02", "Blueprint system", "built", ("tests/unit/forge",)),
+    Requirement(
+        "S02",
+        "Blueprint system",
+        "built",
+        (
+            "tests/unit/forge",
+            "tests/contracts/test_importers.py",
+            "tests/contracts/test_exporters.py",
+            "tests/integration/test_formats_database.py",
+            "tests/integration/test_formats_http.py",
+        ),
+    ),
     Requirement(
         "S03", "Platform orchestrator", "built", ("tests/integration/test_durable_runs.py",)
     ),
