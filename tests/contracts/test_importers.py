@@ -111,6 +111,10 @@ HOSTILE: dict[str, Callable[[], str]] = {
     "numbers": lambda: "1" * 200_000,
     "controls": lambda: "".join(map(chr, range(1, 32))) * 100,
     "other letters": lambda: "مرحبا \u202e\u2066 \ud7ff 漢字 " * 1_000,
+    "a deep application": lambda: "application {" + "{" * 50_000 + "}" * 50_001,
+    "a deep default": lambda: "model A { a Int @default(" + "[" * 9_000 + "]" * 9_000 + ") }",
+    "a deep check": lambda: "CREATE TABLE a (b int check (" + "(" * 9_000 + ")" * 9_000 + "));",
+    "deep JSON": lambda: '{"openapi": "3.0.0", "a":' * 900 + "1" + "}" * 900,
     "deep keys": lambda: "".join(f"{' ' * depth}a:\n" for depth in range(300)),
 }
 

@@ -13,6 +13,7 @@ from engine.forge.blueprint.problems import quoted
 from engine.forge.formats.contract import refuse
 from engine.forge.formats.report import NOWHERE, Place
 
+MOST_NESTED = 50
 _HERE = Path(__file__).parent
 
 
@@ -28,9 +29,12 @@ def load_grammar(name: str, **callbacks: Any) -> Lark:
 
 
 def parsed(parser: Lark, text: str) -> Tree[Token]:
-    """The tree of the text. Raises `InvalidInput` at the first place that isn't understood."""
+    """The tree of the text, at most `MOST_NESTED` deep.
+
+    Raises `InvalidInput` at the first place that isn't understood.
+    """
     try:
-        return parser.parse(text)
+        return _shallow(parser.parse(text))
     except UnexpectedToken as error:
         if error.token.type == "$END":
             refuse("the text ends too early", _end(text))
@@ -43,6 +47,16 @@ def parsed(parser: Lark, text: str) -> Tree[Token]:
         refuse(f"{found} is not understood", Place(error.line, error.column))
     except (LarkError, RecursionError):
         refuse("the text is nested too deeply")
+
+
+def _shallow(tree: Tree[Token]) -> Tree[Token]:
+    """The tree itself, so that whoever walks it may recurse."""
+    level = [tree]
+    for _ in range(MOST_NESTED):
+        level = [each for node in level for each in node.children if isinstance(each, Tree)]
+        if not level:
+            return tree
+    refuse("this is nested too deeply", place_of(level[0]))
 
 
 def _end(text: str) -> Place:
