@@ -84,12 +84,14 @@ class _Builder:
         self.types: dict[str, str] = {}
         self.enums: dict[str, tuple[str, dict[str, str]]] = {}
         self.specs: dict[str, EnumSpec] = {}
+        self.around = Blueprint.model_construct(name="draft", entities={})
         self.patterns = 0
 
     def built(self, name: str | None) -> Imported:
         draft = self.draft
         self._name_entities()
         self.specs, self.enums = build_enums(draft, self.tracks, list(self.types.values()))
+        self.around = Blueprint.model_construct(name="draft", entities={}, enums=self.specs)
         for entity in draft.entities:
             settle_keys(draft, entity, self.types[entity.name])
         entities = {self.types[entity.name]: self._entity(entity) for entity in draft.entities}
@@ -170,7 +172,7 @@ class _Builder:
         wished = member(source, "field")
         other = f"{wished[:34]}_value"
         name, why = members.scope.take(wished, other)
-        spec, notes = field_spec(field, name, self.specs, enum)
+        spec, notes = field_spec(field, name, self.around, enum)
         if why:
             notes.append(Note(f"it is called `{name}` because {why}"))
         fields[name] = spec

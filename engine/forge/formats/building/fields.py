@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from engine.forge.blueprint.constraints import EXACT, check_field
-from engine.forge.blueprint.model import Blueprint, EnumSpec, FieldSpec, FieldType
+from engine.forge.blueprint.model import Blueprint, FieldSpec, FieldType
 from engine.forge.fields import LARGEST_PRECISION, LONGEST_UNIQUE
 from engine.forge.formats.building.names import LONGEST_TITLE, is_plain, says_more, title
 from engine.forge.formats.draft import DraftField
@@ -25,12 +25,13 @@ _ROUNDS = 12
 def field_spec(
     draft: DraftField,
     name: str,
-    enums: dict[str, EnumSpec],
+    around: Blueprint,
     enum: tuple[str, dict[str, str]] | None,
 ) -> tuple[FieldSpec, list[Note]]:
     """The field called `name`, and what of the draft it can't say.
 
-    `enum` is the name of its enum with the names of its values by what the source calls them.
+    `around` holds the enums. `enum` is the name of the field's own, with the names of its values
+    by what the source calls them.
     """
     notes = list(draft.notes)
     attributes = {key: value for key, value in draft.constraints.items() if value is not None}
@@ -48,7 +49,7 @@ def field_spec(
             notes.append(Note(f"the default {_shown(draft.default)} is no {draft.type.value}"))
         else:
             attributes["default"] = value
-    spec = _valid(attributes, enums, notes)
+    spec = _valid(attributes, around, notes)
     if draft.generated and spec.default is None and not draft.key:
         notes.append(
             Note(
@@ -87,9 +88,8 @@ def _clamp(draft: DraftField, attributes: dict[str, Any], notes: list[Note]) -> 
             notes.append(Note(f"`{bound}` {value:g} can't be held exactly"))
 
 
-def _valid(attributes: dict[str, Any], enums: dict[str, EnumSpec], notes: list[Note]) -> FieldSpec:
+def _valid(attributes: dict[str, Any], around: Blueprint, notes: list[Note]) -> FieldSpec:
     """The field without what the language refuses; each refusal is a note."""
-    around = Blueprint.model_construct(name="draft", entities={}, enums=enums)
     for _ in range(_ROUNDS):
         try:
             spec = FieldSpec(**attributes)

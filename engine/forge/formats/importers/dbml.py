@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from lark import Lark, Token, Tree
@@ -290,6 +290,7 @@ def _is_key(entity: DraftEntity, columns: list[str]) -> bool:
     return bool(columns) and set(columns) <= (keys or {"id"})
 
 
+@lru_cache(maxsize=1024)
 def _mapped(written: str) -> Mapped:
     """The type by its name in the language, or else by that of SQL."""
     match = re.fullmatch(r"([a-z]+)(?:\(([0-9]{1,6})\))?", written)
