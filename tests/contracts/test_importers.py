@@ -139,7 +139,7 @@ def test_what_is_no_text_is_refused(importer: Importer) -> None:
         import_blueprint(b" " * 1_000_001, importer.name)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 @pytest.mark.parametrize("name", NAMES)
 def test_a_broken_source_is_refused_or_read(name: str, data: st.DataObject) -> None:

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.forge.blueprint.checks import errors
-from engine.forge.blueprint.model import FieldType, RelationKind
+from engine.forge.blueprint.model import FieldType, OnDelete, RelationKind
 from engine.forge.formats.building.build import build
 from engine.forge.formats.building.names import member, singular, slug, title, type_name
 from engine.forge.formats.conversion import format_of, import_blueprint
@@ -220,3 +220,44 @@ def test_any_draft_becomes_a_blueprint_that_makes_sense(draft: Draft) -> None:
     assert resolve(found.blueprint)
     told = [each for each in found.report.entries if each.kind == "column"]
     assert len(told) >= count
+
+
+MYSQL = """
+CREATE TABLE `products` (
+  `id` int(10) unsigned NOT NULL AUTO_INCREMENT,
+  `name` varchar(255) CHARACTER SET utf8mb4 NOT NULL COMMENT 'اسم المنتج',
+  `size` enum('small','X-Large') DEFAULT 'small',
+  `flags` set('a','b'),
+  `price` decimal(10,4) unsigned NOT NULL,
+  `cat_id` int,
+  PRIMARY KEY (`id`),
+  UNIQUE KEY `nm` (`name`),
+  KEY `idx` (`price`),
+  CONSTRAINT `fk1` FOREIGN KEY (`cat_id`) REFERENCES `cats` (`id`) ON DELETE SET NULL
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COMMENT='things';
+CREATE TABLE cats (id int primary key auto_increment, title text);
+"""
+
+
+def test_a_dump_of_mysql_is_read() -> None:
+    found = import_blueprint(MYSQL, "sql")
+    product = found.blueprint.entities["Product"]
+    assert product.description.en == "things"
+    assert product.fields["name"].unique and product.fields["name"].title.ar == "اسم المنتج"
+    assert product.fields["size"].default == "small" and product.fields["price"].min == 0
+    assert product.relations["cat"].on_delete is OnDelete.SET_NULL
+    assert "one value" in reason(found.report, "products.flags", "dropped")
+    assert "CHARACTER SET" in reason(found.report, "products.name", "changed")
+    dropped = {each.kind for each in found.report.entries if each.outcome == "dropped"}
+    assert {"option", "index", "column"} <= dropped
+
+
+def test_a_dump_of_sqlite_is_read() -> None:
+    found = import_blueprint(
+        "PRAGMA foreign_keys=ON;\nCREATE TABLE note (id INTEGER PRIMARY KEY AUTOINCREMENT, n,"
+        " size REAL DEFAULT -1.5) WITHOUT ROWID;",
+        "sql",
+    )
+    fields = found.blueprint.entities["Note"].fields
+    assert fields["n"].type is FieldType.TEXT and fields["size"].default == -1.5
+    assert "stored" in reason(found.report, "WITHOUT ROWID", "dropped")
