@@ -24,6 +24,7 @@ from serve_apps.routes import (
     budgets,
     documents,
     events,
+    formats,
     health,
     platforms,
     previews,
@@ -47,7 +48,7 @@ METERING = (usage, prices, budgets, statements)
 BUS = (events, subscriptions, webhooks)
 PROOF = (documents, audit, archive, witness)
 ACCESS = (tenants, tokens, subjects)
-ROUTES = (platforms, runs, blueprints, *BUS, *PROOF, *ACCESS, *METERING, health)
+ROUTES = (platforms, runs, blueprints, formats, *BUS, *PROOF, *ACCESS, *METERING, health)
 """Searched in this order: what is asked for most comes first."""
 
 

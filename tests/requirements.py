@@ -25,7 +25,14 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         "S02",
         "Blueprint system",
         "built",
-        ("tests/unit/forge", "tests/integration/test_expression_targets.py"),
+        (
+            "tests/unit/forge",
+            "tests/integration/test_expression_targets.py",
+            "tests/contracts/test_importers.py",
+            "tests/contracts/test_exporters.py",
+            "tests/integration/test_formats_database.py",
+            "tests/integration/test_formats_http.py",
+        ),
     ),
     Requirement(
         "S03", "Platform orchestrator", "built", ("tests/integration/test_durable_runs.py",)

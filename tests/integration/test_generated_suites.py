@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from engine.conductor.checking import LOCK
-from engine.forge.assembly import generate_project
 from engine.forge.blueprint.source import load
+from engine.forge.generate import generate_project
 from engine.forge.resolve import resolve
 from engine.forge.testing import Suite, SuiteReport, parse_junit, suites
 from engine.runtime.dependencies import DependencyCache, Environment

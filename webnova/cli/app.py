@@ -16,6 +16,7 @@ from webnova.cli import (
     cost_commands,
     doctor_command,
     eventing_commands,
+    format_commands,
     job_commands,
     platform_commands,
     project_commands,
@@ -86,6 +87,8 @@ for _name, _function, _panel in (
     ("forecast", cost_commands.forecast, _COST),
     ("generate", project_commands.generate, _FILES),
     ("test", project_commands.test, _FILES),
+    ("import", format_commands.import_source, _FILES),
+    ("export", format_commands.export, _FILES),
     ("shapes", project_commands.shapes, _FILES),
 ):
     app.command(_name, rich_help_panel=_panel)(_function)

@@ -38,8 +38,8 @@ def generate(
     The same Blueprint gives the same bytes. Files that you added are left alone, and files that
     you edited are never overwritten without --force.
     """
-    from engine.forge.assembly import generate_project
     from engine.forge.blueprint.source import load
+    from engine.forge.generate import generate_project
     from webnova.cli.project_files import write_project
 
     began = time.monotonic()

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, RootModel
 
+from engine.forge.formats.report import Report as FormatReport
 from engine.ledger.archive.archiving import ArchiveFile
 from engine.ledger.archive.examination import ArchiveReport
 from engine.ledger.archive.retention import DroppedMonth, RestoredMonth
@@ -115,6 +116,24 @@ class Differences(BaseModel):
 
     breaking: bool
     changes: list[BlueprintChange]
+
+
+class ImportedSource(FormatReport):
+    """`import`: the account of every construct; `blueprint` when it went into no file."""
+
+    name: str
+    out: str | None
+    blueprint: dict[str, Any] | None
+
+
+class ExportedText(BaseModel):
+    """`export`: `text` when it went into no file."""
+
+    name: str
+    format: str
+    media_type: str
+    out: str | None
+    text: str | None
 
 
 class LogLines(BaseModel):
@@ -262,6 +281,8 @@ SHAPES: dict[str, type[BaseModel]] = {
     "logs": LogLines,
     "generate": Generated,
     "test": TestReport,
+    "import": ImportedSource,
+    "export": ExportedText,
     "blueprint validate": Validity,
     "blueprint diff": Differences,
     "history list": VersionList,

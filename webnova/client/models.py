@@ -280,6 +280,34 @@ class Validation(Answer):
     blueprint: dict[str, Any]
 
 
+class ImportEntry(Answer):
+    """One construct of an imported source; what was changed or dropped has a `reason`."""
+
+    outcome: Literal["carried", "changed", "dropped"]
+    kind: str
+    source: str
+    line: int | None = None
+    column: int | None = None
+    path: str | None = None
+    reason: str | None = None
+    mend: str | None = None
+
+
+class ImportReport(Answer):
+    format: str
+    carried: int
+    changed: int
+    dropped: int
+    entries: list[ImportEntry]
+
+
+class ImportedBlueprint(Answer):
+    """A Blueprint made from a foreign format, and the account of how it came about."""
+
+    blueprint: dict[str, Any]
+    report: ImportReport
+
+
 class Token(Answer):
     """`subject` is whose personal data the label is."""
 

@@ -112,6 +112,9 @@ SCHEMAS = {
     models.Token: "Token",
     models.TokenIssued: "TokenIssued",
     models.Validation: "Validation",
+    models.ImportedBlueprint: "ImportedBlueprint",
+    models.ImportEntry: "ImportEntry",
+    models.ImportReport: "ImportReport",
 }
 """Each model and the name of the server's schema."""
 
@@ -140,6 +143,8 @@ SAMPLES: dict[str, Any] = {
     "content": {},
     "expected": "abc",
     "text": "x",
+    "form": "sql",
+    "to": "dbml",
     "lines": 1,
     "limit": 1,
     "after": None,
