@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from engine.forge import names
 from engine.forge.blueprint.model import (
     Blueprint,
     Entity,
@@ -51,6 +50,7 @@ from engine.forge.resolved import (
     ResolvedValue,
     Verb,
 )
+from engine.forge.targets import names
 from engine.kernel.errors import InvalidInput
 
 __all__ = [
