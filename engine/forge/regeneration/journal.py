@@ -65,7 +65,7 @@ class Journal(_Model):
         steps = [Step(path=s.path, before=s.after, after=s.before) for s in self.steps]
         return Journal(
             token=secrets.token_hex(6),
-            steps=steps,
+            steps=_removals_first(steps),
             conflicts=self.conflicts_before,
             conflicts_before=self.conflicts,
             moves=self.moves,
@@ -143,7 +143,7 @@ def plan_steps(
                 after=versions[new] if new is not None else None,
             )
         )
-    return sorted(steps, key=lambda step: step.after is not None)
+    return _removals_first(steps)
 
 
 def apply(git: Git, root: Path, journal: Journal) -> list[str]:
@@ -193,6 +193,10 @@ def meanwhile(paths: Iterable[str]) -> list[MergeConflict]:
     return [
         MergeConflict(path=path, kind=ConflictKind.TAKEN, message=message) for path in sorted(paths)
     ]
+
+
+def _removals_first(steps: list[Step]) -> list[Step]:
+    return sorted(steps, key=lambda step: step.after is not None)
 
 
 def _known(files: Mapping[str, File | None]) -> dict[File, None]:
