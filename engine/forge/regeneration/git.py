@@ -84,7 +84,7 @@ class Git:
         """Run a command. Raises `GitFailed` when it ends with a code that is not accepted."""
         settings = [part for each in _SETTINGS for part in ("-c", each)]
         done = subprocess.run(
-            [self.program, *settings, "--literal-pathspecs", *arguments],
+            [self.program, *settings, *arguments],
             cwd=self.directory,
             env=self._environment(),
             input=stdin,
@@ -171,6 +171,7 @@ class Git:
             "GIT_ALLOW_PROTOCOL": "none",
             "GIT_NO_LAZY_FETCH": "1",
             "GIT_NO_REPLACE_OBJECTS": "1",
+            "GIT_LITERAL_PATHSPECS": "1",
             "GIT_AUTHOR_NAME": _WHO,
             "GIT_AUTHOR_EMAIL": _MAIL,
             "GIT_AUTHOR_DATE": _WHEN,

@@ -56,8 +56,8 @@ class Repository:
             )
         prefix = git.text("rev-parse", "--show-prefix")
         if prefix:
-            top = git.at(Path(git.text("rev-parse", "--show-toplevel")))
-            asked = os.fsencode(prefix.rstrip("/")) + b"\0"
+            top = git.at(Path(git.text("rev-parse", "--show-toplevel")), GIT_LITERAL_PATHSPECS="0")
+            asked = b"./" + os.fsencode(prefix.rstrip("/")) + b"\0"
             ignored = top.run("check-ignore", "-q", "-z", "--stdin", stdin=asked, accept=(0, 1))
             if ignored.returncode == 0:
                 return None
