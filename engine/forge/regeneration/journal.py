@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -47,9 +46,11 @@ class Step(_Model):
 
 
 class Journal(_Model):
-    """A change of a directory. `begin` is the commit that a branch without commits begins with.
+    """A change of a directory.
 
-    `overwrite` lets it replace what was changed since: only after all of it was backed up.
+    `token` is part of the names of files that are being written. `begin` is the commit that a
+    branch without commits begins with. `overwrite` lets it replace what was changed since: only
+    after all of it was backed up.
     """
 
     token: str
@@ -64,7 +65,7 @@ class Journal(_Model):
     def reversed(self) -> Journal:
         steps = [Step(path=s.path, before=s.after, after=s.before) for s in self.steps]
         return Journal(
-            token=secrets.token_hex(6),
+            token=self.token,
             steps=_removals_first(steps),
             conflicts=self.conflicts_before,
             conflicts_before=self.conflicts,
@@ -178,6 +179,7 @@ def apply(git: Git, root: Path, journal: Journal) -> list[str]:
                 _remove(root, step.path)
             else:
                 _write(root, step.path, after, journal.token)
+        _sweep(root, journal)
     except OSError as error:
         raise InvalidInput(
             f"{str(root)!r} can't be written: {error.strerror or error}.",
@@ -256,6 +258,14 @@ def _write(root: Path, path: str, file: File, token: str) -> None:
         allowed = place.stat().st_mode & 0o777 if place.is_file() else 0o644
         fresh.chmod(allowed | 0o111 if file.mode == EXECUTABLE else allowed & ~0o111)
     os.replace(fresh, place)
+
+
+def _sweep(root: Path, journal: Journal) -> None:
+    """Remove what a run that was killed had begun to write."""
+    for folder in {(root / step.path).parent for step in journal.steps}:
+        if folder.is_dir():
+            for left in folder.glob(f".*.{journal.token}"):
+                left.unlink(missing_ok=True)
 
 
 def _remove(root: Path, path: str) -> None:
