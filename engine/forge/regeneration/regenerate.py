@@ -210,8 +210,7 @@ class _Run:
         return _Base(GeneratedState(files, digests, ids), commit)
 
     def _plan(self, work: WorkingState, base: _Base) -> Plan:
-        renamed = {f"entities.{old}": f"entities.{new}" for old, new in
-                   self._wishes.renamed.items()}  # fmt: skip
+        renamed = _owners_renamed(self._wishes.renamed, base.state, self._new)
         same = pairs(base.state, self._new, renamed)
         known = self._notes.moves() if self._notes is not None else {}
         with _scratch(self._git) as scratch:
@@ -347,6 +346,22 @@ def _check_adoption(root: Path, paths: set[str], wishes: Wishes) -> None:
             " under the same name is merged with them, marked.",
             files=shown[:_SHOWN],
         )
+
+
+def _owners_renamed(
+    names: Mapping[str, str], base: GeneratedState, new: GeneratedState
+) -> dict[str, str]:
+    """Renamed entities as the first parts of ids. One that was renamed before is no error."""
+    before, after = ({id.partition("/")[0] for id in state.ids.values()} for state in (base, new))
+    found = {f"entities.{old}": f"entities.{name}" for old, name in names.items()}
+    for old, name in found.items():
+        if name not in after or old in after or (base.files and not {old, name} & before):
+            raise InvalidInput(
+                f"{old.partition('.')[2]!r} was not renamed to {name.partition('.')[2]!r}: before"
+                " there must be only the one, now only the other.",
+                mend="Check both names against the two Blueprints.",
+            )
+    return found
 
 
 def _still_open(told: Regeneration) -> Conflict:

@@ -16,6 +16,7 @@ from engine.forge.regeneration.outcome import ConflictKind
 from engine.forge.regeneration.regenerate import Wishes, regenerate
 from engine.forge.targets.contract import Unit
 from engine.forge.targets.fastapi.target import FastApiTarget
+from engine.kernel.errors import InvalidInput
 from engine.runtime.workspace import Bundle
 from tests.unit.forge.projects import contents, edit
 
@@ -178,6 +179,15 @@ def test_an_entity_that_has_another_name_takes_its_edits_along(root: Path) -> No
         assert after[place] == new.files[place] + f"# {MARK}\n".encode()
     assert "app/seeds/physicians.json" in after and "app/seeds/doctors.json" not in after
     assert not [path for path in after if "/doctor" in path]
+    assert regenerate(root, new, Wishes(renamed={"Doctor": "Physician"})).is_empty
+
+
+@pytest.mark.parametrize(("old", "new"), [("Doctor", "Nurse"), ("Nurse", "Ward"), ("Doctor", "")])
+def test_a_name_that_nobody_has_is_told(root: Path, old: str, new: str) -> None:
+    before = contents(root)
+    with pytest.raises(InvalidInput, match="was not renamed"):
+        regenerate(root, clinic(), Wishes(renamed={old: new}))
+    assert contents(root) == before
 
 
 def test_an_entity_that_is_gone_leaves_what_was_written_for_it(root: Path) -> None:
