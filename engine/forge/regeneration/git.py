@@ -36,6 +36,8 @@ _SETTINGS = (
     "gc.auto=0",
     "maintenance.auto=false",
 )
+_PATH = re.compile(r"/[^\s:'\"]+")
+"""An absolute path: errors tell none."""
 _WHO = "WebNova"
 _MAIL = "generator@webnova.invalid"
 _WHEN = "946684800 +0000"
@@ -43,7 +45,7 @@ _WHEN = "946684800 +0000"
 
 
 class GitFailed(Unavailable):
-    """Git could not do what was asked. `said` is its own account."""
+    """Git could not do what was asked."""
 
     code, title = "git_failed", "Git failed"
 
@@ -93,11 +95,10 @@ class Git:
             check=False,
         )
         if done.returncode not in accept:
-            said = " ".join(done.stderr.decode(errors="replace").split())[:500]
+            said = " ".join(_PATH.sub("…", done.stderr.decode(errors="replace")).split())[:500]
             raise GitFailed(
                 f"`git {arguments[0]}` failed: {said or f'code {done.returncode}'}.",
                 mend="Run `git fsck` in the repository and see that you may write to it.",
-                said=said,
             )
         return done
 

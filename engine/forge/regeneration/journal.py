@@ -182,7 +182,7 @@ def apply(git: Git, root: Path, journal: Journal) -> list[str]:
         _sweep(root, journal)
     except OSError as error:
         raise InvalidInput(
-            f"{str(root)!r} can't be written: {error.strerror or error}.",
+            f"The directory can't be written: {error.strerror}.",
             mend="See that there is room and that you may write to it, then generate again:"
             " it goes on where it stopped. `webnova undo` takes it back.",
         ) from error

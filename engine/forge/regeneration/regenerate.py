@@ -67,7 +67,7 @@ def regenerate(root: Path, bundle: Bundle, wishes: Wishes | None = None) -> Rege
     wishes = wishes or Wishes()
     root = root.resolve()
     if root.exists() and not root.is_dir():
-        raise InvalidInput(f"{str(root)!r} is no directory.", mend="Choose a directory.")
+        raise InvalidInput("The place for the project is no directory.", mend="Choose one.")
     if not root.is_dir():
         if wishes.dry_run:
             Git.find(Path(tempfile.gettempdir()))
@@ -79,7 +79,7 @@ def regenerate(root: Path, bundle: Bundle, wishes: Wishes | None = None) -> Rege
         return _Run(git, root, repository, files_of(bundle), wishes).preview()
     began = None
     if repository is None:
-        _check_adoption(root, set(everything(root)), wishes)
+        _check_adoption(set(everything(root)), wishes)
         began = _found_state(root)
         repository = Repository.create(git, root)
     with repository.locked():
@@ -95,7 +95,7 @@ def undo(root: Path) -> Regeneration:
     root = root.resolve()
     repository = Repository.find(Git.find(root), root) if root.is_dir() else None
     if repository is None:
-        raise _nothing(root)
+        raise _nothing()
     with repository.locked():
         notes = Notes(repository.state)
         journal = notes.pending()
@@ -153,7 +153,7 @@ class _Run:
         recovered = self._recover()
         work, base = self._look()
         if began:
-            found = repository.commit_of(work, repository.listed(), "The project as found", [])
+            found = repository.commit_of(repository.listed(), "The project as found", [])
             repository.begin_branch(found)
         plan = self._plan(work, base)
         told = self._told(plan, work).model_copy(update={"recovered": recovered is not None})
@@ -164,7 +164,7 @@ class _Run:
             raise _still_open(told)
         commit = repository.keep_generated(self._files, base.commit)
         touched = plan.writes.keys() | plan.deletes
-        backup = repository.back_up(work, _worth_keeping(work, touched), "Before a generation")
+        backup = repository.back_up(_worth_keeping(work, touched), "Before a generation")
         first = repository.head is None and not work.paths and not repository.prefix
         journal = self._journal(plan, work).model_copy(
             update={"backup": backup, "begin": commit if first else None}
@@ -188,7 +188,7 @@ class _Run:
                 mend="Remove the link or the file, or choose another directory.",
             )
         if manifest is None:
-            _check_adoption(self._root, work.paths, self._wishes)
+            _check_adoption(work.paths, self._wishes)
             return work, _Base(GeneratedState())
         return work, self._base(manifest.content, entries, work)
 
@@ -296,16 +296,16 @@ def _scratch(git: Git) -> Iterator[Scratch]:
 def _backed_up_undo(repository: Repository, root: Path, journal: Journal | None) -> Journal:
     """The way back from a change, with what is there now kept."""
     if journal is None:
-        raise _nothing(root)
+        raise _nothing()
     touched = [step.path for step in journal.steps]
     work = WorkingState(root, [*repository.listed(), *touched])
-    backup = repository.back_up(work, _worth_keeping(work, touched), "Before an undo")
+    backup = repository.back_up(_worth_keeping(work, touched), "Before an undo")
     return journal.reversed().model_copy(update={"backup": backup})
 
 
-def _nothing(root: Path) -> NotFound:
+def _nothing() -> NotFound:
     return NotFound(
-        f"Nothing was generated in {str(root)!r} that could be taken back.",
+        "Nothing was generated there that could be taken back.",
         mend="Name the directory that `webnova generate` wrote.",
     )
 
@@ -325,7 +325,7 @@ def _make(root: Path) -> None:
         root.mkdir(parents=True)
     except OSError as error:
         raise InvalidInput(
-            f"{str(root)!r} can't be made: {error.strerror or error}.",
+            f"The directory can't be made: {error.strerror}.",
             mend="Choose a directory that you may write to.",
         ) from error
 
@@ -334,13 +334,13 @@ def _found_state(root: Path) -> bool:
     return any(root.iterdir())
 
 
-def _check_adoption(root: Path, paths: set[str], wishes: Wishes) -> None:
+def _check_adoption(paths: set[str], wishes: Wishes) -> None:
     """Refuse a directory that holds somebody's files and was never generated into."""
     if paths and MANIFEST not in paths and not wishes.adopt:
         shown = sorted(paths)
         more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
         raise Conflict(
-            f"{str(root)!r} holds files and was never generated into:"
+            "The directory holds files and was never generated into:"
             f" {', '.join(shown[:_SHOWN])}{more}.",
             mend="Choose an empty directory, or add --adopt: your files stay, and what is generated"
             " under the same name is merged with them, marked.",

@@ -23,12 +23,13 @@ from engine.forge.generate import MANIFEST
 from engine.forge.regeneration.files import OTHER, File
 from engine.forge.regeneration.git import Git, index_line
 from engine.forge.regeneration.manifest import entries_of
-from engine.forge.regeneration.merging import Working
+from engine.forge.regeneration.working import look
 from engine.kernel.errors import Conflict, InvalidInput
 
 BRANCH = "main"
 _GENERATED, _BACKUP = "refs/webnova/generated", "refs/webnova/backup"
 _MOST_HISTORY = 50_000
+_MOST_AT_ONCE = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Repository:
             return None
         if inside.stdout.strip() != b"true":
             raise InvalidInput(
-                f"{str(root)!r} belongs to Git itself.", mend="Choose another directory."
+                "The directory belongs to Git itself.", mend="Choose another directory."
             )
         prefix = git.text("rev-parse", "--show-prefix")
         if prefix:
@@ -181,34 +182,50 @@ class Repository:
         self.git.run("update-ref", f"{_GENERATED}/{self.key}", commit, tip or "")
         return commit
 
-    def back_up(self, work: Working, paths: Iterable[str], reason: str) -> str:
+    def back_up(self, paths: Iterable[str], reason: str) -> str:
         """A commit on a ref of its own with the person's directory as it is now.
 
         Its parent is HEAD, and the rest of the repository is as there.
         """
-        commit = self.commit_of(work, paths, reason, [self.head] if self.head else [])
+        commit = self.commit_of(paths, reason, [self.head] if self.head else [])
         held = self.git.text("for-each-ref", "--format=%(refname)", f"{_BACKUP}/{self.key}")
         numbers = [int(name.rpartition("/")[2]) for name in held.split()]
         name = f"{_BACKUP}/{self.key}/{max(numbers, default=0) + 1}"
         self.git.run("update-ref", name, commit, "")
         return commit
 
-    def commit_of(
-        self, work: Working, paths: Iterable[str], reason: str, above: Sequence[str]
-    ) -> str:
-        files = {path: work.read(path) for path in sorted(paths)}
-        kept = {path: file for path, file in files.items() if file.mode != OTHER}
+    def commit_of(self, paths: Iterable[str], reason: str, above: Sequence[str]) -> str:
+        """A commit with these files of the project, whatever they hold now."""
+        wanted = sorted(paths)
         with self.git.at(self._top()).with_index() as git:
             if above:
                 git.run("read-tree", above[0])
-            held = git.listed("ls-files", "-z")
+            kept = set(wanted)
             gone = [
                 index_line("0", "0" * len(above[0]), path)
-                for path in held
-                if path.startswith(self.prefix) and path[len(self.prefix) :] not in files
+                for path in git.listed("ls-files", "-z")
+                if path.startswith(self.prefix) and path[len(self.prefix) :] not in kept
             ]
-            tree = self._tree(kept, git, b"".join(gone))
+            git.run("update-index", "-z", "--index-info", stdin=b"".join(gone))
+            for part in self._in_parts(wanted):
+                self._stage(git, {self.prefix + path: file for path, file in part.items()})
+            tree = git.text("write-tree")
         return self.git.commit(tree, reason, above, f"{int(time.time())} +0000")
+
+    def _in_parts(self, paths: Iterable[str]) -> Iterator[dict[str, File]]:
+        """The files of these paths, no more at once than memory bears."""
+        part: dict[str, File] = {}
+        size = 0
+        for path in paths:
+            file = look(self.root, path)
+            if file is None or file.mode == OTHER:
+                continue
+            part[path] = file
+            size += len(file.content)
+            if size > _MOST_AT_ONCE:
+                yield part
+                part, size = {}, 0
+        yield part
 
     def begin_branch(self, commit: str) -> None:
         """Let the branch that has no commit yet begin with this one."""
@@ -223,21 +240,18 @@ class Repository:
             arguments = ("--pathspec-from-file=-", "--pathspec-file-nul")
             self.git.run("add", "-N", *arguments, stdin=asked, accept=range(256))
 
-    def _tree(self, files: Mapping[str, File], git: Git | None = None, first: bytes = b"") -> str:
-        if git is None:
-            with self.git.at(self._top()).with_index() as fresh:
-                return self._written({path: (path, files[path]) for path in files}, fresh, b"")
-        placed = {path: (self.prefix + path, file) for path, file in files.items()}
-        return self._written(placed, git, first)
+    def _tree(self, files: Mapping[str, File]) -> str:
+        with self.git.at(self._top()).with_index() as git:
+            self._stage(git, files)
+            return git.text("write-tree")
 
-    def _written(self, placed: Mapping[str, tuple[str, File]], git: Git, first: bytes) -> str:
-        ids = self.git.write_blobs([file.content for _, file in placed.values()])
+    def _stage(self, git: Git, files: Mapping[str, File]) -> None:
+        ids = git.write_blobs([file.content for file in files.values()])
         lines = [
             index_line(file.mode, id, path)
-            for (path, file), id in zip(placed.values(), ids, strict=True)
+            for (path, file), id in zip(files.items(), ids, strict=True)
         ]
-        git.run("update-index", "-z", "--index-info", stdin=first + b"".join(lines))
-        return git.text("write-tree")
+        git.run("update-index", "-z", "--index-info", stdin=b"".join(lines))
 
     def _top(self) -> Path:
         return self.root.joinpath(*[".."] * self.prefix.count("/"))
