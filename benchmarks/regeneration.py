@@ -9,6 +9,7 @@ tags, as its documentation has it, and the edits are committed, which it demands
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import statistics
 import subprocess
 import sys
@@ -70,15 +71,11 @@ def copier(case: Case, place: Path) -> Outcome | None:
     template, root = place / "template", place / "theirs"
     template.mkdir()
     git(template, "init", "-q")
-    write(template, {
-        "copier.yml": '_min_copier_version: "9"\n_subdirectory: files\n',
-        "files/{{ _copier_conf.answers_file }}.jinja": "{{ _copier_answers|to_nice_yaml }}\n",
-    })  # fmt: skip
+    write(template, {"copier.yml": '_min_copier_version: "9"\n_subdirectory: files\n'})
+    answers = {"{{ _copier_conf.answers_file }}.jinja": "{{ _copier_answers|to_nice_yaml }}\n"}
     for number, files in enumerate((case.base, case.new), 1):
-        for path in contents(template):
-            if path.startswith("files/") and "_copier_conf" not in path:
-                (template / path).unlink()
-        write(template, {f"files/{path}": text for path, text in files.items()})
+        shutil.rmtree(template / "files", ignore_errors=True)
+        write(template, {f"files/{path}": text for path, text in {**answers, **files}.items()})
         git(template, "add", "-A")
         git(template, "commit", "--allow-empty", "-qm", str(number))
         git(template, "tag", f"{number}.0.0")

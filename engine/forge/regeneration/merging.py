@@ -20,7 +20,7 @@ COPY = ".generated"
 
 _SAID = {
     ConflictKind.CONTENT: "you and the generator changed the same lines; both are marked in it",
-    ConflictKind.ADDED: "it was there before it was generated; what differs is marked in it",
+    ConflictKind.ADDED: "nobody knows what it was before; what differs is marked in it",
     ConflictKind.BINARY: "you and the generator changed it, and it has no lines to merge",
     ConflictKind.REMOVED: "it is generated no more, but you edited or moved it: it is yours now",
     ConflictKind.DELETED: "you deleted it, but it is generated otherwise now",

@@ -90,7 +90,8 @@ def undo(root: Path) -> Regeneration:
     """Give the directory back the files that the last generation changed, as they were before it.
 
     What they hold now is kept first, so this can be taken back by the same call. Raises `NotFound`
-    when there is nothing to take back.
+    when there is nothing to take back, `Conflict` when the directory holds another generation, as
+    on another branch.
     """
     root = root.resolve()
     repository = Repository.find(Git.find(root), root) if root.is_dir() else None
@@ -100,7 +101,7 @@ def undo(root: Path) -> Regeneration:
         notes = Notes(repository.state)
         journal = notes.pending()
         if journal is None or not journal.overwrite:
-            journal = _backed_up_undo(repository, root, journal or notes.last())
+            journal = _backed_up_undo(repository, root, journal, notes.last())
             notes.begin(journal)
         changed = apply(repository.git, root, journal)
         notes.finish(journal)
@@ -165,7 +166,7 @@ class _Run:
         commit = repository.keep_generated(self._files, base.commit)
         touched = plan.writes.keys() | plan.deletes
         backup = repository.back_up(_worth_keeping(work, touched), "Before a generation")
-        first = repository.head is None and not work.paths and not repository.prefix
+        first = not (repository.head or work.paths or repository.prefix or repository.listed())
         journal = self._journal(plan, work).model_copy(
             update={"backup": backup, "begin": commit if first else None}
         )
@@ -293,10 +294,21 @@ def _scratch(git: Git) -> Iterator[Scratch]:
         yield Scratch(git, Path(folder))
 
 
-def _backed_up_undo(repository: Repository, root: Path, journal: Journal | None) -> Journal:
-    """The way back from a change, with what is there now kept."""
+def _backed_up_undo(
+    repository: Repository, root: Path, interrupted: Journal | None, last: Journal | None
+) -> Journal:
+    """The way back from the change that was made last, with what is there now kept."""
+    journal = interrupted or last
     if journal is None:
         raise _nothing()
+    here = look(root, MANIFEST)
+    made = next((step.after for step in journal.steps if step.path == MANIFEST), None)
+    if interrupted is None and made is not None and not made.is_of(here):
+        raise Conflict(
+            "The directory holds another generation than the last one that was made here.",
+            mend="Check out the branch on which that was made, or restore single files from a"
+            " commit of `git for-each-ref refs/webnova/backup`.",
+        )
     touched = [step.path for step in journal.steps]
     work = WorkingState(root, [*repository.listed(), *touched])
     backup = repository.back_up(_worth_keeping(work, touched), "Before an undo")

@@ -86,6 +86,24 @@ class TestTheFirstGeneration:
         assert git(root, "status", "--porcelain") == ""
         assert git(root, "symbolic-ref", "--short", "HEAD").strip() == "trunk"
 
+    def test_a_repository_with_longer_object_ids(self, root: Path) -> None:
+        root.mkdir()
+        git(root, "init", "-q", "--object-format=sha256")
+        regenerate(root, FIRST)
+        write(root, {"app/a": MINE})
+        (root / "app/b").unlink()
+        regenerate(root, SECOND)
+        assert contents(root) == {"app/a": BOTH.encode(), "app/c": b"new\n"}
+
+    def test_what_is_staged_stays_so(self, root: Path) -> None:
+        root.mkdir()
+        git(root, "init", "-q")
+        write(root, {"x": "staged"})
+        git(root, "add", "x")
+        (root / "x").unlink()
+        regenerate(root, FIRST)
+        assert git(root, "show", ":x") == "staged"
+
     def test_a_preview_makes_nothing(self, root: Path) -> None:
         assert sorted(regenerate(root, FIRST, Wishes(dry_run=True)).added) == sorted(FIRST.files)
         assert not root.exists()
@@ -208,6 +226,22 @@ class TestWhereTheBaseIsFound:
         assert not regenerate(root, SECOND).conflicts
         assert contents(root)["app/a"] == BOTH.encode()
 
+    def test_branches_that_were_generated_apart_are_merged(self, root: Path) -> None:
+        """As the guide says: either side of the manifest, and then generate from both."""
+        regenerate(root, project({"a": OLD}))
+        git(root, "checkout", "-qb", "feature")
+        regenerate(root, project({"a": lines(l1="feature")}))
+        write(root, {"a": lines(l1="feature", l5="mine")})
+        git(root, "commit", "-qam", "feature")
+        git(root, "checkout", "-q", "main")
+        regenerate(root, project({"a": NEW}))
+        git(root, "commit", "-qam", "main")
+        git(root, "merge", "-q", "-X", "ours", "feature")
+        git(root, "checkout", "feature", "--", MANIFEST)
+        done = regenerate(root, project({"a": lines(l1="feature", l8="generated")}))
+        assert not done.conflicts
+        assert contents(root)["a"] == lines(l1="feature", l5="mine", l8="generated").encode()
+
     @pytest.mark.parametrize("text", ["<<<<<<< HEAD\n{}\n", "[]", '{"files": {"a": 1}}', "\0"])
     def test_a_manifest_that_is_none_is_told(self, root: Path, text: str) -> None:
         regenerate(root, FIRST)
@@ -263,13 +297,14 @@ class TestSettingsOfThePerson:
         write(root, {"app/a": RIVAL})
         monkeypatch.setenv("GIT_DIR", str(tmp_path / "nowhere"))
         monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "index"))
-        new = project({"app/a": NEW, "app/b": NEW})
+        new = project({"app/a": NEW, "app/b": NEW, "app/n": "new\n"})
         done = regenerate(root, new)
         monkeypatch.undo()
         assert contents(root)["app/a"] == CLASH.encode()
         assert contents(root)["src/b"] == NEW.encode()
         assert [each.path for each in done.conflicts] == ["app/a"]
         assert not trap.exists()
+        assert git(root, "ls-files", "app/n") == "app/n\n"
         assert git(root, "cat-file", "blob", f"{done.backup}:app/a") == RIVAL
 
     def test_git_diff_shows_exactly_what_was_done(self, root: Path) -> None:
@@ -349,6 +384,20 @@ class TestConflicts:
         third = project({"app/a": NEW + "third\n", "app/b": OLD, "app/c": "new\n"})
         [moved] = regenerate(root, third).moved
         assert (moved.before, moved.after) == ("app/a", "src/x")
+
+    def test_a_generation_of_another_branch_is_not_undone_here(self, root: Path) -> None:
+        regenerate(root, FIRST)
+        git(root, "checkout", "-qb", "feature")
+        regenerate(root, SECOND)
+        git(root, "add", "-A")
+        git(root, "commit", "-qm", "feature")
+        git(root, "checkout", "-q", "main")
+        with pytest.raises(Conflict, match="another generation"):
+            undo(root)
+        assert contents(root) == {"app/a": OLD.encode(), "app/b": OLD.encode()}
+        git(root, "checkout", "-q", "feature")
+        undo(root)
+        assert contents(root) == {"app/a": OLD.encode(), "app/b": OLD.encode()}
 
     def test_there_is_nothing_to_undo(self, root: Path) -> None:
         for prepare in (lambda: None, root.mkdir, lambda: git(root, "init", "-q")):
