@@ -8,6 +8,7 @@ never overwritten.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -249,7 +250,8 @@ def _write(root: Path, path: str, file: File, token: str) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     if place.is_dir() and not place.is_symlink():
         place.rmdir()
-    fresh = place.with_name(f".{place.name[:80]}.{token}")
+    name = hashlib.sha256(os.fsencode(place.name)).hexdigest()[:16]
+    fresh = place.with_name(f".webnova-{name}.{token}")
     fresh.unlink(missing_ok=True)
     if file.mode == LINK:
         os.symlink(os.fsdecode(file.content), fresh)
@@ -264,7 +266,7 @@ def _sweep(root: Path, journal: Journal) -> None:
     """Remove what a run that was killed had begun to write."""
     for folder in {(root / step.path).parent for step in journal.steps}:
         if folder.is_dir():
-            for left in folder.glob(f".*.{journal.token}"):
+            for left in folder.glob(f".webnova-*.{journal.token}"):
                 left.unlink(missing_ok=True)
 
 

@@ -74,7 +74,7 @@ class Scratch:
             for path, file in base.files.items()
             if path not in here and file is not None and file.content
         }
-        free = here - base.files.keys()
+        free = {path for path in here - base.files.keys() if _is_unicode(path)}
         if not missing or not free:
             return {}
         found: dict[str, str] = {}
@@ -109,6 +109,11 @@ class Scratch:
         with self._git.with_index() as git:
             git.run("update-index", "-z", "--index-info", stdin=lines)
             return git.text("write-tree")
+
+
+def _is_unicode(path: str) -> bool:
+    """Whether a path can be told to anybody; one that can't is never followed."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in path)
 
 
 def _renames(parts: list[str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -424,6 +425,26 @@ class TestHostileDirectories:
         (root / ".webnova").symlink_to(tmp_path / "outside")
         with pytest.raises(InvalidInput, match=r"\.webnova"):
             regenerate(root, SECOND)
+
+    def test_names_that_are_no_text_are_left_alone(self, root: Path) -> None:
+        regenerate(root, FIRST)
+        strange = os.fsdecode(b"\xff\xfe\n")
+        (root / "app/a").rename(root / strange)
+        write(root, {os.fsdecode(b"own/\xff"): "mine"})
+        done = regenerate(root, SECOND)
+        assert [each.kind for each in done.conflicts] == ["deleted"]
+        assert (root / strange).read_text() == OLD
+        assert (root / "app/a.generated").read_text() == NEW
+        shown = subprocess.run(
+            ["git", "show", os.fsencode(f"{done.backup}:{strange}")], cwd=root, capture_output=True
+        )
+        assert shown.stdout == OLD.encode()
+
+    def test_long_names(self, root: Path) -> None:
+        name = "ع" * 120
+        regenerate(root, project({name: OLD}))
+        regenerate(root, project({name: NEW}))
+        assert (root / name).read_text() == NEW
 
     def test_devices_are_no_files(self, root: Path) -> None:
         regenerate(root, FIRST)
