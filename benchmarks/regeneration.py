@@ -67,7 +67,7 @@ def ours(case: Case, place: Path) -> Outcome:
 
 
 def copier(case: Case, place: Path) -> Outcome | None:
-    """None when Copier refuses the situation or breaks off: nothing is lost then."""
+    """None when Copier refuses to update or breaks off: nothing is lost then."""
     template, root = place / "template", place / "theirs"
     template.mkdir()
     git(template, "init", "-q")
@@ -80,7 +80,7 @@ def copier(case: Case, place: Path) -> Outcome | None:
         git(template, "commit", "--allow-empty", "-qm", str(number))
         git(template, "tag", f"{number}.0.0")
     if _copier(["copy", "--defaults", "-r", "1.0.0", str(template), str(root)], place).returncode:
-        return None
+        raise SystemExit("Copier does not run here.")
     git(root, "init", "-q")
     git(root, "add", "-A")
     git(root, "commit", "-qm", "generated")

@@ -156,6 +156,7 @@ def apply(git: Git, root: Path, journal: Journal) -> list[str]:
     contents = dict(zip(wanted, git.read_objects(wanted), strict=True))
     changed: list[str] = []
     try:
+        _sweep(root, journal)
         for step in journal.steps:
             current = look(root, step.path)
             if _is(step.after, current):
@@ -226,7 +227,15 @@ def _blocks(root: Path, path: str) -> bool:
     if any(_is_in_the_way(root / above) for above in parents(path)):
         return True
     place = root / path
-    return place.is_dir() and not place.is_symlink() and any(place.iterdir())
+    return place.is_dir() and not place.is_symlink() and _holds_something(place)
+
+
+def _holds_something(directory: Path) -> bool:
+    """Whether there is more below it than directories."""
+    for folder, inner, names in os.walk(directory):
+        if names or any((Path(folder) / each).is_symlink() for each in inner):
+            return True
+    return False
 
 
 def _is_in_the_way(place: Path) -> bool:
@@ -249,7 +258,8 @@ def _write(root: Path, path: str, file: File, token: str) -> None:
     place = root / path
     place.parent.mkdir(parents=True, exist_ok=True)
     if place.is_dir() and not place.is_symlink():
-        place.rmdir()
+        for folder, _, _ in os.walk(place, topdown=False):
+            os.rmdir(folder)
     name = hashlib.sha256(os.fsencode(place.name)).hexdigest()[:16]
     fresh = place.with_name(f".webnova-{name}.{token}")
     fresh.unlink(missing_ok=True)

@@ -144,8 +144,9 @@ class _Merge:
         for path in self._ours.paths:
             if path not in self._followed:
                 self._put(path, None)
-        for shift in self._shifts:
-            self._shift(shift)
+        blocked = self._blocked_shifts()
+        for shift in sorted(self._shifts, key=lambda each: each.before not in blocked):
+            self._shift(shift, blocked=shift.before in blocked)
         for path in sorted(self._new.files.keys() - set(self._same.values())):
             self._add(path)
         for path, file, kind, at in self._beside:
@@ -224,8 +225,24 @@ class _Merge:
         elif merged.clash is not None:
             self._beside.append((at if after == at else after, new, merged.clash, at))
 
-    def _shift(self, shift: _Shift) -> None:
-        if not self._is_free(shift.after):
+    def _blocked_shifts(self) -> set[str]:
+        """The files that can't go where the generator moves them. One that has to stay may stand in
+        the way of another."""
+        blocked: set[str] = set()
+        while True:
+            taken = {*self._final, *blocked}
+            for shift in self._shifts:
+                if shift.before in blocked:
+                    continue
+                if not _is_free(shift.after, taken):
+                    blocked.add(shift.before)
+                    break
+                taken.add(shift.after)
+            else:
+                return blocked
+
+    def _shift(self, shift: _Shift, *, blocked: bool) -> None:
+        if blocked:
             self._settle(shift.before, shift.merged, shift.after, shift.generated)
             if shift.merged.clash is None or shift.merged.marker is not None:
                 beside = (shift.after, shift.generated, ConflictKind.TAKEN, shift.before)
@@ -292,6 +309,13 @@ class _Merge:
             path=path, kind=kind, message=said, generated=generated, marker=marker
         )
         self._plan.conflicts.append(conflict)
+
+
+def _is_free(path: str, taken: Collection[str]) -> bool:
+    """Whether a file may stand there beside those: none of them is it, above it or below it."""
+    return not any(
+        each == path or path.startswith(f"{each}/") or each.startswith(f"{path}/") for each in taken
+    )
 
 
 def _same(mine: File, base: File) -> bool:

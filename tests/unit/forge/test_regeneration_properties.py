@@ -130,7 +130,7 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Scratch:
 
 @given(situation=situations())
 @settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_no_line_of_either_side_is_lost(
     situation: tuple[GeneratedState, dict[str, File], GeneratedState], scratch: Scratch
