@@ -14,6 +14,7 @@ from engine.forge.blueprint.canonical import canonical
 from engine.forge.blueprint.model import Blueprint
 from engine.forge.resolve import ResolvedPlatform, resolve
 from engine.forge.targets.contract import BackendTarget, Unit
+from engine.forge.targets.identity import identity
 from engine.kernel.errors import InvalidInput, StepFailed
 from engine.kernel.plugins import Registry
 from engine.runtime.workspace import Bundle
@@ -96,9 +97,12 @@ def _manifest(
         unit = origins.get(path)
         entries[path] = {
             "sha256": hashlib.sha256(content).hexdigest(),
+            "id": identity(backend, unit, path) if unit else BLUEPRINT,
             "unit": unit.name if unit else "blueprint",
             "trace": list(unit.trace) if unit else [""],
         }
+    if len({entry["id"] for entry in entries.values()}) < len(entries):
+        raise StepFailed("Two generated files are told to be the same.")
     manifest = {
         "version": MANIFEST_VERSION,
         "platform": platform.name,

@@ -86,6 +86,7 @@ for _name, _function, _panel in (
     ("cancel", platform_commands.cancel, _PLATFORMS),
     ("forecast", cost_commands.forecast, _COST),
     ("generate", project_commands.generate, _FILES),
+    ("undo", project_commands.undo, _FILES),
     ("test", project_commands.test, _FILES),
     ("import", format_commands.import_source, _FILES),
     ("export", format_commands.export, _FILES),

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, RootModel
 
 from engine.forge.formats.report import Report as FormatReport
+from engine.forge.regeneration.outcome import Regeneration
 from engine.ledger.archive.archiving import ArchiveFile
 from engine.ledger.archive.examination import ArchiveReport
 from engine.ledger.archive.retention import DroppedMonth, RestoredMonth
@@ -80,16 +81,17 @@ class TestReport(BaseModel):
     failures: list[Failure]
 
 
-class Generated(BaseModel):
+class Generated(Regeneration):
     """`generate`"""
 
     name: str
     out: str
     files: int
     bytes: int
-    written: int = Field(description="Files whose content changed.")
-    digest: str = Field(description="SHA-256 over all paths and contents.")
+    written: int = Field(description="Files that were added or have another content.")
+    digest: str = Field(description="SHA-256 over all paths and contents that are generated.")
     duration_s: float
+    dry_run: bool = Field(description="Whether this only says what would be done.")
 
 
 class Validity(BaseModel):
@@ -280,6 +282,7 @@ SHAPES: dict[str, type[BaseModel]] = {
     "events": Event,
     "logs": LogLines,
     "generate": Generated,
+    "undo": Regeneration,
     "test": TestReport,
     "import": ImportedSource,
     "export": ExportedText,

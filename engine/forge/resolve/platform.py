@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from engine.forge import names
 from engine.forge.blueprint.model import (
     Blueprint,
     Entity,
@@ -50,6 +49,7 @@ from engine.forge.resolve.model import (
     ResolvedValue,
     Verb,
 )
+from engine.forge.targets import names
 from engine.kernel.errors import InvalidInput
 
 

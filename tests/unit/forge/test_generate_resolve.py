@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from engine.forge.blueprint.model import Blueprint, Scope
-from engine.forge.names import identifier, sentence, singular, words
 from engine.forge.resolve import ResolvedColumn, ResolvedPlatform, resolve
+from engine.forge.targets.names import identifier, sentence, singular, words
 from engine.kernel.errors import InvalidInput
 
 

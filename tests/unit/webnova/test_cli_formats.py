@@ -40,7 +40,7 @@ def test_a_file_becomes_a_blueprint_with_an_account(tmp_path: Path) -> None:
 
 
 def test_without_a_file_the_blueprint_is_printed_and_the_account_beside_it() -> None:
-    told = run("import", "-", "--from", "dbml", input="Table a { id uuid [pk]\n x jsonb }")
+    told = run("import", "-", "--from", "dbml", input="Table a { id uuid [pk]\n x geometry }")
     assert told.exit_code == 0
     assert load(told.stdout).blueprint.entities["A"].fields["x"]
     assert "~ line 2: column a.x" in told.stderr

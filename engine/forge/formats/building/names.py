@@ -7,7 +7,6 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable
 
-from engine.forge import names as generated
 from engine.forge.blueprint.model import Text
 from engine.forge.blueprint.names import (
     CLASS_WORDS,
@@ -20,6 +19,7 @@ from engine.forge.blueprint.names import (
     plural,
     snake_case,
 )
+from engine.forge.targets import names as generated
 
 LONGEST = 40
 LONGEST_TITLE = 200

@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from engine.forge import names as generated
 from engine.forge.blueprint.model import OnDelete, Relation, RelationKind
 from engine.forge.blueprint.names import MAX_IDENTIFIER, link_table, plural, snake_case
 from engine.forge.formats.building.names import Scope, member, reserved_member, says_more, title
 from engine.forge.formats.building.tracking import Tracks
 from engine.forge.formats.draft import DraftEntity, DraftField, DraftRelation
 from engine.forge.formats.report import Note
+from engine.forge.targets import names as generated
 
 MOST_RELATIONS = 30
 _MORE = 6

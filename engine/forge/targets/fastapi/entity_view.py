@@ -8,7 +8,6 @@ from typing import Any
 
 from engine.forge.expressions.printers import Names
 from engine.forge.expressions.printers.python import print_python
-from engine.forge.names import identifier, words
 from engine.forge.resolve import (
     ADMIN,
     ResolvedEntity,
@@ -18,6 +17,7 @@ from engine.forge.resolve import (
 )
 from engine.forge.targets.fastapi import expressions as write
 from engine.forge.targets.fastapi.tables import entity_indexes, on_delete
+from engine.forge.targets.names import identifier, words
 
 MAX_LINKS = 100
 """Records that a to-many relation of one record may refer to."""

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from engine.forge.blueprint.model import OnDelete
-from engine.forge.names import identifier
 from engine.forge.resolve import (
     ResolvedEntity,
     ResolvedEnum,
@@ -14,6 +13,7 @@ from engine.forge.resolve import (
     ResolvedRelation,
 )
 from engine.forge.targets.fastapi import expressions as write
+from engine.forge.targets.names import identifier
 
 _ACTIONS = {
     OnDelete.RESTRICT: "RESTRICT",
