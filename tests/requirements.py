@@ -25,7 +25,11 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         "S02",
         "Blueprint system",
         "built",
-        ("tests/unit/forge", "tests/integration/test_expression_targets.py"),
+        (
+            "tests/unit/forge",
+            "tests/integration/test_expression_targets.py",
+            "tests/integration/test_examples.py",
+        ),
     ),
     Requirement(
         "S03", "Platform orchestrator", "built", ("tests/integration/test_durable_runs.py",)
@@ -76,7 +80,11 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         "S10",
         "Code generation engine",
         "begun",
-        ("tests/unit/forge", "tests/integration/test_expression_targets.py"),
+        (
+            "tests/unit/forge",
+            "tests/integration/test_expression_targets.py",
+            "tests/integration/test_examples.py",
+        ),
     ),
     Requirement(
         "S11",
@@ -166,7 +174,12 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     Requirement("S42", "Console", "planned"),
     Requirement("S43", "Payments", "planned"),
     Requirement("S44", "Compliance", "begun", ("tests/integration/test_erasure.py",)),
-    Requirement("S45", "Sector packs", "begun", ("tests/unit/ai",)),
+    Requirement(
+        "S45",
+        "Sector packs",
+        "begun",
+        ("tests/unit/ai", "tests/integration/test_examples.py"),
+    ),
     Requirement(
         "S46",
         "HTTP API, Ray dashboard, Python job submission",

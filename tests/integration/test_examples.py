@@ -180,7 +180,7 @@ def _note(chosen: Path, passed: int, seconds: float) -> None:
     files = generate_project(blueprint).files
     lines = sum(content.count(b"\n") for path, content in files.items() if path.endswith(".py"))
     row = (
-        f"| [{chosen.stem}](../examples/blueprints/{chosen.name}) | {blueprint.sector} |"
+        f"| [{chosen.stem}](../examples/blueprints/{chosen.name}) | {blueprint.sector.replace("_", " ")} |"
         f" {len(blueprint.entities)} | {len(files)} | {lines:,} | {passed:,} | {seconds:.0f} |\n"
     )
     ROWS.parent.mkdir(exist_ok=True)
