@@ -179,10 +179,11 @@ def _note(chosen: Path, passed: int, seconds: float) -> None:
     blueprint = read(chosen)
     files = generate_project(blueprint).files
     lines = sum(content.count(b"\n") for path, content in files.items() if path.endswith(".py"))
-    row = (
-        f"| [{chosen.stem}](../examples/blueprints/{chosen.name}) | {blueprint.sector.replace("_", " ")} |"
-        f" {len(blueprint.entities)} | {len(files)} | {lines:,} | {passed:,} | {seconds:.0f} |\n"
+    cells = (
+        f"[{chosen.stem}](../examples/blueprints/{chosen.name})",
+        blueprint.sector.replace("_", " "),
+        *(f"{n:,}" for n in (len(blueprint.entities), len(files), lines, passed, round(seconds))),
     )
     ROWS.parent.mkdir(exist_ok=True)
     with ROWS.open("a", encoding="utf-8") as rows:
-        rows.write(row)
+        rows.write(f"| {' | '.join(cells)} |\n")
