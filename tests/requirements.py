@@ -32,6 +32,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
             "tests/contracts/test_exporters.py",
             "tests/integration/test_formats_database.py",
             "tests/integration/test_formats_http.py",
+            "tests/integration/test_examples.py",
         ),
     ),
     Requirement(
@@ -83,7 +84,11 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         "S10",
         "Code generation engine",
         "begun",
-        ("tests/unit/forge", "tests/integration/test_expression_targets.py"),
+        (
+            "tests/unit/forge",
+            "tests/integration/test_expression_targets.py",
+            "tests/integration/test_examples.py",
+        ),
     ),
     Requirement(
         "S11",
@@ -173,7 +178,12 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     Requirement("S42", "Console", "planned"),
     Requirement("S43", "Payments", "planned"),
     Requirement("S44", "Compliance", "begun", ("tests/integration/test_erasure.py",)),
-    Requirement("S45", "Sector packs", "begun", ("tests/unit/ai",)),
+    Requirement(
+        "S45",
+        "Sector packs",
+        "begun",
+        ("tests/unit/ai", "tests/integration/test_examples.py"),
+    ),
     Requirement(
         "S46",
         "HTTP API, Ray dashboard, Python job submission",

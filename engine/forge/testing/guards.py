@@ -24,9 +24,13 @@ from engine.kernel.errors import InvalidInput
 MOST_TRIED = 20_000
 _MOMENTS = tuple(dt.datetime(year, 6, 15, 12, tzinfo=dt.UTC) for year in (2000, 2026, 2100))
 _FAR = {
-    FieldType.DATE: ("1950-01-01", "2500-01-01"),
-    FieldType.INSTANT: ("1950-01-01T00:00:00Z", "2500-01-01T00:00:00Z"),
+    FieldType.DATE: ("1950-01-01", "1950-01-15", "2500-01-01", "2500-01-15"),
+    FieldType.INSTANT: (
+        *("1950-01-01T00:00:00Z", "1950-01-15T00:00:00Z"),
+        *("2500-01-01T00:00:00Z", "2500-01-15T00:00:00Z"),
+    ),
 }
+"""Two on either side of every moment: a guard may ask for a period that is over."""
 _SOMEBODY = UUID("5a3c9b1e-0000-4000-8000-000000000001")
 
 Values = Mapping[str, Value]
