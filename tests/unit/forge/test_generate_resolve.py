@@ -185,3 +185,9 @@ def test_singular(plural: str, one: str) -> None:
 def test_words_and_sentences() -> None:
     assert words("HTTPOrder item-2") == ["http", "order", "item", "2"]
     assert sentence("full_name") == "Full name"
+
+
+def test_no_module_hides_a_word_of_python() -> None:
+    blueprint = Blueprint.model_validate({"name": "store", "entities": {"Bin": {}, "Shelf": {}}})
+
+    assert [entity.module for entity in resolve(blueprint).entities] == ["bin_record", "shelf"]
