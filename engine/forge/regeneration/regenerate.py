@@ -104,6 +104,7 @@ def undo(root: Path) -> Regeneration:
             journal = _backed_up_undo(repository, root, journal, notes.last())
             notes.begin(journal)
         changed = apply(repository.git, root, journal)
+        repository.withdraw([step.path for step in journal.steps if step.after is None])
         notes.finish(journal)
     there = {step.path: (step.before is not None, step.after is not None) for step in journal.steps}
     return Regeneration(
@@ -264,8 +265,8 @@ class _Run:
         if journal.begin is not None and self._repository.head in (None, journal.begin):
             self._repository.begin_branch(journal.begin)
         else:
-            new = [step.path for step in journal.steps if step.before is None and step.after]
-            self._repository.announce(new)
+            new = {step.path for step in journal.steps if step.before is None and step.after}
+            self._repository.announce(new - {each.generated for each in journal.conflicts})
         conflicts = [*journal.conflicts, *meanwhile(changed)]
         self._notes.finish(journal.model_copy(update={"conflicts": conflicts}))
         return changed

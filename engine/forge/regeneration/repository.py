@@ -240,6 +240,22 @@ class Repository:
             arguments = ("--pathspec-from-file=-", "--pathspec-file-nul")
             self.git.run("add", "-N", *arguments, stdin=asked, accept=range(256))
 
+    def withdraw(self, paths: Sequence[str]) -> None:
+        """Take back what `announce` told of files that are gone. What was staged or committed
+        since stays in the index."""
+        if not paths:
+            return
+        empty = self.git.text("hash-object", "--stdin")
+        held = self.head and self.git.listed("ls-tree", "-z", "--name-only", "HEAD", "--", *paths)
+        told = []
+        for part in self.git.listed("ls-files", "-s", "-z", "--", *paths):
+            head, _, path = part.partition("\t")
+            if head.split(" ")[1] == empty and path not in (held or ()):
+                told.append(path)
+        asked = b"".join(os.fsencode(path) + b"\0" for path in told)
+        arguments = ("update-index", "--force-remove", "-z", "--stdin")
+        self.git.run(*arguments, stdin=asked, accept=range(256))
+
     def _tree(self, files: Mapping[str, File]) -> str:
         with self.git.at(self._top()).with_index() as git:
             self._stage(git, files)

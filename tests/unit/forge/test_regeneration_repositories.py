@@ -313,6 +313,12 @@ class TestSettingsOfThePerson:
         regenerate(root, SECOND)
         shown = set(git(root, "diff", "--name-only").split())
         assert shown == {"app/a", "app/c", MANIFEST}
+        undo(root)
+        assert git(root, "status", "--porcelain") == ""
+        undo(root)
+        git(root, "add", "-A")
+        undo(root)
+        assert git(root, "show", ":app/c") == "new\n"
 
     @pytest.mark.parametrize("found", [None, "git version 2.30.1"])
     def test_without_a_git_that_can_do_it(
