@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-TARGETS = ("help", "setup", "demo", "up", "down", "status", "test", "lint", "format", "bench",
-           "docs", "clean")  # fmt: skip
+TARGETS = ("help", "setup", "demo", "up", "down", "status", "test", "matrix", "lint", "format",
+           "bench", "docs", "clean")  # fmt: skip
 NASTY = "$(shell touch made) `touch made` $HOME \"; touch made; ' عيادة"
 
 
