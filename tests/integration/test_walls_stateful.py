@@ -99,7 +99,8 @@ def prove(url: str, *, pool: int, wanted: int, shrink: bool = True) -> None:
     bound = {"installation": installation, "loop": loop, "wanted": wanted, "done": 0}
     machine = type("Bound", (Walls,), bound)
     configuration = settings(
-        max_examples=max(1, round(wanted / (STEPS * 2))),
+        # More than it takes: what comes after enough operations does nothing.
+        max_examples=max(1, round(wanted / STEPS)),
         stateful_step_count=STEPS,
         deadline=None,
         database=None,
