@@ -1,4 +1,4 @@
-"""From a Blueprint to the whole project: the backend and its tests, as parts that can be rendered
+"""From a Blueprint to the whole project: backend, frontend and tests, as parts that can be rendered
 anywhere and put together in one place."""
 
 from __future__ import annotations
@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 
 from engine.forge import testing
 from engine.forge.blueprint.canonical import canonical
-from engine.forge.blueprint.model import Blueprint
-from engine.forge.generate import assemble, find_target
+from engine.forge.blueprint.model import Blueprint, Stack
+from engine.forge.generate import WEB, assemble, find_frontend, find_target, frontend_names
 from engine.forge.resolve import ResolvedPlatform, resolve
 from engine.forge.targets.contract import Unit
+from engine.kernel.errors import InvalidInput
 from engine.runtime.workspace import Bundle
 
 TESTS = "tests/"
@@ -25,7 +26,9 @@ def parts(blueprint: Blueprint, history: Sequence[Blueprint] = ()) -> list[Unit]
     platform = resolve(blueprint)
     earlier = [resolve(each) for each in history]
     backend = find_target(blueprint.stack.backend).modules(platform, earlier)
-    return [*backend, *(_test_unit(platform, unit) for unit in testing.units(platform))]
+    frontend = find_frontend(platform)
+    pages = frontend.modules(platform) if frontend else []
+    return [*backend, *pages, *(_test_unit(platform, unit) for unit in testing.units(platform))]
 
 
 def _test_unit(platform: ResolvedPlatform, unit: testing.Unit) -> Unit:
@@ -41,6 +44,8 @@ def render(blueprint: Blueprint, units: Sequence[Unit]) -> dict[str, dict[str, s
         if unit.name.startswith(TESTS):
             wanted = testing.Unit(unit.name.removeprefix(TESTS), unit.entity)
             rendered[unit.name] = testing.render(unit.platform, wanted)
+        elif (frontend := find_frontend(unit.platform)) and unit.name.startswith(WEB):
+            rendered[unit.name] = frontend.render(unit)
         else:
             rendered[unit.name] = target.render(unit)
     return rendered
@@ -53,6 +58,17 @@ def join(
     target = find_target(blueprint.stack.backend)
     platform = units[0].platform
     return Bundle(assemble(target, platform, units, rendered, canonical(blueprint)))
+
+
+def with_frontend(blueprint: Blueprint, name: str) -> Blueprint:
+    """The same Blueprint with other pages, or with `none`. Raises `InvalidInput` for others."""
+    known = ("none", *frontend_names())
+    if name not in known:
+        raise InvalidInput(
+            f"There is no frontend {name!r}.", mend=f"Use one of: {', '.join(known)}."
+        )
+    stack = Stack.model_validate({**blueprint.stack.model_dump(), "frontend": name})
+    return blueprint.model_copy(update={"stack": stack})
 
 
 def generate_project(blueprint: Blueprint) -> Bundle:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from engine.forge.blueprint.canonical import canonical
 from engine.forge.blueprint.model import Blueprint
 from engine.forge.resolve import ResolvedPlatform, resolve
-from engine.forge.targets.contract import BackendTarget, Unit
+from engine.forge.targets.contract import BackendTarget, FrontendTarget, Unit
 from engine.kernel.errors import InvalidInput, StepFailed
 from engine.kernel.plugins import Registry
 
@@ -18,6 +18,10 @@ BLUEPRINT = "blueprint.yaml"
 MANIFEST_VERSION = 1
 
 _TARGETS: Registry[BackendTarget] = Registry("backend_targets", BackendTarget)  # type: ignore[type-abstract]
+
+_FRONTENDS: Registry[FrontendTarget] = Registry("frontend_targets", FrontendTarget)  # type: ignore[type-abstract]
+WEB = "web/"
+"""Where the files of a frontend are, and how the names of its units begin."""
 
 
 def target_names() -> tuple[str, ...]:
@@ -33,6 +37,15 @@ def find_target(name: str) -> BackendTarget:
     return _TARGETS.get(name)
 
 
+def frontend_names() -> tuple[str, ...]:
+    return tuple(_FRONTENDS)
+
+
+def find_frontend(platform: ResolvedPlatform) -> FrontendTarget | None:
+    """What makes the pages of the platform; None when it has none."""
+    return None if platform.frontend == "none" else _FRONTENDS.get(platform.frontend)
+
+
 def generate(
     blueprint: Blueprint,
     target: str = "fastapi",
@@ -40,7 +53,7 @@ def generate(
     source: str | None = None,
     history: Sequence[Blueprint] = (),
 ) -> dict[str, bytes]:
-    """All files of the backend by relative POSIX path, in the order of their paths.
+    """All files of the platform by relative POSIX path, in the order of their paths.
 
     `source` is the canonical text of the Blueprint, derived from it when left out. `history` holds
     the Blueprints that ran before, oldest first: the migrations lead from their database to the new
@@ -51,6 +64,10 @@ def generate(
     platform = resolve(blueprint)
     units = backend.modules(platform, [resolve(earlier) for earlier in history])
     rendered = {unit.name: backend.render(unit) for unit in units}
+    if frontend := find_frontend(platform):
+        pages = frontend.modules(platform)
+        rendered |= {unit.name: frontend.render(unit) for unit in pages}
+        units += pages
     return assemble(backend, platform, units, rendered, source or canonical(blueprint))
 
 
@@ -73,10 +90,21 @@ def assemble(
                 raise StepFailed(f"Two units render {path!r}.")
             files[path] = text
             origins[path] = unit
-    finished = {path: text.encode() for path, text in backend.finish(files).items()}
+    finished = {path: text.encode() for path, text in _finish(backend, platform, files).items()}
     finished[BLUEPRINT] = source.encode()
     finished[MANIFEST] = _manifest(backend, platform, finished, origins)
     return dict(sorted(finished.items()))
+
+
+def _finish(
+    backend: BackendTarget, platform: ResolvedPlatform, files: Mapping[str, str]
+) -> dict[str, str]:
+    frontend = find_frontend(platform)
+    if frontend is None:
+        return backend.finish(files)
+    pages = {path: text for path, text in files.items() if path.startswith(WEB)}
+    rest = {path: text for path, text in files.items() if path not in pages}
+    return {**backend.finish(rest), **frontend.finish(pages)}
 
 
 def _manifest(
@@ -97,6 +125,8 @@ def _manifest(
         "version": MANIFEST_VERSION,
         "platform": platform.name,
         "target": {"name": backend.name, "version": backend.version},
-        "files": entries,
     }
+    if frontend := find_frontend(platform):
+        manifest["frontend"] = {"name": frontend.name, "version": frontend.version}
+    manifest["files"] = entries
     return (json.dumps(manifest, ensure_ascii=False, indent=2) + "\n").encode()

@@ -32,18 +32,25 @@ def generate(
     force: Annotated[
         bool, typer.Option("--force", help="Overwrite generated files that were edited.")
     ] = False,
+    frontend: Annotated[
+        str | None,
+        typer.Option("--frontend", help="The pages: react or none; left out, the Blueprint's."),
+    ] = None,
 ) -> None:
-    """Write the project of a Blueprint: the backend, its tests, its Dockerfile and README.
+    """Write the project of a Blueprint: the backend, the pages that it asks for, its tests, its
+    Dockerfile and README.
 
     The same Blueprint gives the same bytes. Files that you added are left alone, and files that
     you edited are never overwritten without --force.
     """
-    from engine.forge.assembly import generate_project
+    from engine.forge.assembly import generate_project, with_frontend
     from engine.forge.blueprint.source import load
     from webnova.cli.project_files import write_project
 
     began = time.monotonic()
     blueprint = load(read_bytes(file), filename=file.name).blueprint
+    if frontend is not None:
+        blueprint = with_frontend(blueprint, frontend)
     bundle = generate_project(blueprint)
     written = write_project(bundle, out, force=force)
     took = time.monotonic() - began
