@@ -168,6 +168,10 @@ function Recent({ readable, first }: { readable: readonly Entity[]; first: Entit
           );
         })}
       </ol>
+      <p aria-hidden className="flex justify-between text-muted">
+        <span>{days[0] && formats.day(days[0])}</span>
+        <span>{formats.day(new Date())}</span>
+      </p>
     </Card>
   );
 }

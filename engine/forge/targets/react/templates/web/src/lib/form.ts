@@ -81,8 +81,12 @@ export function issuesOf(problem: Problem, names: readonly string[]): Issues {
   const issues: Issues = {};
   for (const { field, message } of problem.errors) {
     const name = field.split(".")[0] ?? "";
-    if (names.includes(name)) issues[name] ??= { message };
+    // The API speaks English: what is known is said in the language of the page.
+    const known = problem.status === 409 ? "error_unique" : message;
+    if (names.includes(name)) issues[name] ??= { message: known };
   }
-  if (Object.keys(issues).length === 0) issues[""] = { message: problem.message };
+  if (Object.keys(issues).length === 0) {
+    issues[""] = { message: problem.status === 409 ? "error_conflict" : problem.message };
+  }
   return issues;
 }

@@ -88,7 +88,6 @@ export function FieldControl({ field, value, onChange, control }: FieldControlPr
           {...control}
           type={field.writeOnly ? "password" : (TYPES[field.kind] ?? "text")}
           {...(field.writeOnly ? { autoComplete: "new-password" } : {})}
-          {...(field.kind === "time" || field.kind === "instant" ? { step: 1 } : {})}
           {...(["integer", "decimal", "money"].includes(field.kind)
             ? { inputMode: "decimal" as const }
             : {})}

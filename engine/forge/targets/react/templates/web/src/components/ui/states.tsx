@@ -4,16 +4,23 @@ import type { ReactNode } from "react";
 import { Button } from "@/components/ui/button";
 import { Skeleton } from "@/components/ui/card";
 import { useI18n } from "@/i18n/context";
+import type { MessageKey } from "@/i18n/en";
 import { Problem, Unreachable } from "@/lib/api";
+
+const KNOWN: Partial<Record<number, MessageKey>> = {
+  403: "error_forbidden",
+  404: "error_not_found",
+  409: "error_conflict",
+};
 
 /** What an error means to a person. */
 export function useExplain(): (error: unknown) => string {
   const { t } = useI18n();
   return (error) => {
     if (error instanceof Unreachable) return t("error_network");
-    if (error instanceof Problem)
-      return error.status === 404 ? t("error_not_found") : error.message;
-    return t("error");
+    if (!(error instanceof Problem)) return t("error");
+    const key = KNOWN[error.status];
+    return key ? t(key) : error.message;
   };
 }
 

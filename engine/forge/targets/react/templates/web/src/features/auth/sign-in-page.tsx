@@ -32,7 +32,7 @@ export function SignInPage() {
   return (
     <Frame title={t("sign_in")} detail={t("sign_in_detail")}>
       <form className="flex flex-col gap-4" noValidate onSubmit={onSubmit}>
-        {issues[""] && <Alert>{issues[""].message}</Alert>}
+        {issues[""] && <Alert>{message(issues[""].message)}</Alert>}
         <Labelled label={t("email")} error={issues.email && message("error_email")}>
           {(control) => (
             <Input

@@ -14,7 +14,7 @@ import { useToken } from "@/lib/session";
 import { platform } from "@/platform";
 
 export function SignUpPage() {
-  const { t, say } = useI18n();
+  const { t, say, message } = useI18n();
   const token = useToken();
   const [email, setEmail] = useState("");
   const [password, setPassword] = useState("");
@@ -26,8 +26,8 @@ export function SignUpPage() {
   return (
     <Frame title={t("sign_up")} detail={t("sign_up_detail")}>
       <form className="flex flex-col gap-4" noValidate onSubmit={onSubmit}>
-        {issues[""] && <Alert>{issues[""].message}</Alert>}
-        <Labelled label={t("email")} required error={issues.email?.message}>
+        {issues[""] && <Alert>{message(issues[""].message)}</Alert>}
+        <Labelled label={t("email")} required error={issues.email && message(issues.email.message)}>
           {(control) => (
             <Input
               {...control}
@@ -45,7 +45,7 @@ export function SignUpPage() {
           label={t("password")}
           required
           hint={t("password_hint")}
-          error={issues.password?.message}
+          error={issues.password && message(issues.password.message)}
         >
           {(control) => (
             <Input
@@ -61,7 +61,7 @@ export function SignUpPage() {
           )}
         </Labelled>
         {platform.openRoles.length > 1 && (
-          <Labelled label={t("role")} required error={issues.role?.message}>
+          <Labelled label={t("role")} required error={issues.role && message(issues.role.message)}>
             {(control) => (
               <Select
                 {...control}

@@ -15,7 +15,7 @@ import { roles } from "@/platform";
 
 /** Creates a user, or changes the role, the password and the access of one. */
 export function UserForm({ user, onDone }: { user: User | null; onDone: () => void }) {
-  const { t, say } = useI18n();
+  const { t, say, message } = useI18n();
   const tell = useNotice();
   const client = useQueryClient();
   const [email, setEmail] = useState("");
@@ -35,9 +35,9 @@ export function UserForm({ user, onDone }: { user: User | null; onDone: () => vo
   });
   return (
     <form className="flex flex-col gap-4" noValidate onSubmit={onSubmit}>
-      {issues[""] && <Alert>{issues[""].message}</Alert>}
+      {issues[""] && <Alert>{message(issues[""].message)}</Alert>}
       {!user && (
-        <Labelled label={t("email")} required error={issues.email?.message}>
+        <Labelled label={t("email")} required error={issues.email && message(issues.email.message)}>
           {(control) => (
             <Input
               {...control}
@@ -56,7 +56,7 @@ export function UserForm({ user, onDone }: { user: User | null; onDone: () => vo
         label={t(user ? "password_new" : "password")}
         required={!user}
         hint={t(user ? "password_keep" : "password_hint")}
-        error={issues.password?.message}
+        error={issues.password && message(issues.password.message)}
       >
         {(control) => (
           <Input
@@ -71,7 +71,7 @@ export function UserForm({ user, onDone }: { user: User | null; onDone: () => vo
           />
         )}
       </Labelled>
-      <Labelled label={t("role")} required error={issues.role?.message}>
+      <Labelled label={t("role")} required error={issues.role && message(issues.role.message)}>
         {(control) => (
           <Select
             {...control}
