@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 CLINIC = ROOT / "examples" / "clinic.yaml"
 EVERY_FEATURE = ROOT / "tests" / "unit" / "forge" / "every_feature.yaml"
 BLUEPRINTS = ROOT / "tests" / "integration" / "blueprints"
-OLDEST_NODE = 20
+OLDEST_NODE = 18
 
 
 def write_project(source: Path, out: Path) -> Path:

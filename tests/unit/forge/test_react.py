@@ -184,7 +184,7 @@ def test_what_does_not_fit_a_line_is_broken_where_prettier_breaks_it() -> None:
     assert (
         layout([{"a": 1, "b": 2}, {"a": 3, "b": 4}]) == "[\n  { a: 1, b: 2 },\n  { a: 3, b: 4 },\n]"
     )
-    long = "x" * 80
+    long = "x" * 85
     assert layout({"pattern": long}, 0, 0) == f'{{\n  pattern: "{long}",\n}}'
     assert layout({"pattern": long * 2}, 0, 0) == f'{{\n  pattern:\n    "{long * 2}",\n}}'
     assert call("choice", [Code("enums.Kind"), {}], 2, 0) == "choice(enums.Kind, {})"
