@@ -11,6 +11,8 @@ from typing import TypeAlias
 
 WIDTH = 100
 _STEP = 2
+_LONG_KEY = _STEP + 3
+"""Characters of a key from which on a long text is moved to a line of its own."""
 _INVISIBLE = re.compile("[\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 
 
@@ -72,7 +74,8 @@ def layout(value: Value, indent: int = 0, used: int = 0, tail: int = 1) -> str:
 
 def _property(key: str, value: Value, indent: int) -> str:
     head = f"{key}: "
-    if isinstance(value, str) and indent + len(head) + len(string(value)) + 1 > WIDTH:
+    room = WIDTH - indent - len(head) - 1
+    if isinstance(value, str) and len(string(value)) > room and len(key) >= _LONG_KEY:
         return f"{key}:\n{' ' * (indent + _STEP)}{string(value)}"
     return head + layout(value, indent, indent + len(head))
 
