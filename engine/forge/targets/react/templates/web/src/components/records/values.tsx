@@ -59,8 +59,10 @@ export function FieldValue({ field, value }: { field: Field; value: unknown }) {
     case "uuid":
     case "slug":
       return <bdi dir="ltr">{textOf(value)}</bdi>;
+    case "text":
+      return <bdi className="whitespace-pre-line">{textOf(value)}</bdi>;
     default:
-      return <bdi className="whitespace-pre-line">{formatValue(formats, field, value)}</bdi>;
+      return <bdi>{formatValue(formats, field, value)}</bdi>;
   }
 }
 

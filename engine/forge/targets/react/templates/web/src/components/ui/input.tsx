@@ -1,3 +1,4 @@
+import { ChevronDown } from "lucide-react";
 import type { ComponentProps } from "react";
 
 import { cn } from "@/lib/classes";
@@ -16,7 +17,15 @@ export function Textarea({ className, ...props }: ComponentProps<"textarea">) {
 
 /** The browser's own list: it is at home on every device and needs no script. */
 export function Select({ className, ...props }: ComponentProps<"select">) {
-  return <select className={cn(LOOKS, "h-9 pe-8", className)} {...props} />;
+  return (
+    <div className={cn("relative w-full", className)}>
+      <select className={cn(LOOKS, "h-9 appearance-none pe-9")} {...props} />
+      <ChevronDown
+        aria-hidden
+        className="pointer-events-none absolute inset-y-0 end-3 my-auto size-4 text-muted"
+      />
+    </div>
+  );
 }
 
 export function Checkbox({ className, ...props }: ComponentProps<"input">) {
