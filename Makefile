@@ -16,7 +16,7 @@ export WEBNOVA_PROMPT := $(value PROMPT)
 export WEBNOVA_PYTHON := $(value PYTHON)
 unexport PROMPT PYTHON
 
-.PHONY: help setup demo up down status test lint format bench docs clean
+.PHONY: help setup demo up down status test matrix lint format bench docs clean
 
 help: ## Explain every target
 	@echo 'WebNova: describe a platform, get it generated, tested and running.'
@@ -52,6 +52,11 @@ status: $(STAMP) ## Show what runs
 test: $(INTEROP) ## Run the whole test suite; ARGS="-k name" chooses
 	$(RUN) -m pytest $(ARGS)
 
+matrix: $(INTEROP) ## Generate every example and run its tests; the rows of docs/examples.md
+	@rm -f build/examples.md
+	WEBNOVA_EXAMPLES=all $(RUN) -m pytest tests/integration/test_examples.py $(ARGS)
+	@cat build/examples.md
+
 lint: $(STAMP) ## Check style, types and the layers of imports
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
@@ -64,8 +69,9 @@ format: $(STAMP) ## Put the code into the project's form
 bench: $(STAMP) ## Measure; the results and what they mean are printed
 	$(RUN) -m benchmarks $(ARGS)
 
-docs: $(STAMP) ## Write the reference (OpenAPI, JSON Schemas, commands) to build/reference
+docs: $(STAMP) ## Write the reference (OpenAPI, JSON Schemas, commands) to build/reference, and docs/language.md
 	$(RUN) -m webnova.reference build/reference
+	$(RUN) -m webnova.reference --language
 
 clean: ## Remove caches and build output; the environment and the data stay
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

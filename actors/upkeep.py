@@ -38,7 +38,8 @@ def loops(name: str, installation: Installation) -> Mapping[str, tuple[Turn, flo
     A turn may be taken for the same shard by any number at once.
     """
     due, tell = backlogs(name), installation.dispatcher
-    refolding = Refolding(name, due.documents, CATALOGUE, tell, _told("documents not folded"))
+    told = _told("documents not folded")
+    refolding = Refolding(name, due.documents, CATALOGUE, tell, told, _rebase(installation))
     projecting = Driver(name, due.slots, PROJECTIONS, tell, _told("projection stopped"))
     postman = Postman(
         name,
@@ -75,6 +76,11 @@ def loops(name: str, installation: Installation) -> Mapping[str, tuple[Turn, flo
         # Nothing is deleted without the role that may; everything else goes on.
         log.warning("deleted tenants are not removed from here", detail=error.detail)
     return found
+
+
+def _rebase(installation: Installation) -> Callable[[str, str], Awaitable[int]] | None:
+    """None where no archive can be: a process without a home."""
+    return None if installation.home is None else installation.rebasing().rebase
 
 
 def _told(what: str) -> Callable[[str, Exception], None]:

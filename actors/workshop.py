@@ -11,9 +11,9 @@ import ray
 from actors.cluster import HOST, PROVIDER, SANDBOX, call, find
 from engine.conductor.checking import LOCK, CheckedSuite
 from engine.conductor.workshop import Described, Launched, Progress, TestReport
-from engine.forge.assembly import join, parts, render
 from engine.forge.blueprint.model import Blueprint
 from engine.forge.blueprint.source import load, load_data
+from engine.forge.generate import join, parts, render
 from engine.forge.resolve import resolve
 from engine.forge.targets.contract import Unit
 from engine.forge.testing import merged, suites

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import api, builds, costs, generation, ledger, tenants
+from benchmarks import api, builds, costs, generation, ledger, regeneration, tenants
 
 ALL = {
     "generation": generation.main,
+    "regeneration": regeneration.main,
     "ledger": ledger.main,
     "costs": costs.main,
     "builds": builds.main,

@@ -9,8 +9,8 @@ import statistics
 import time
 from typing import Any
 
-from engine.forge.assembly import generate_project
 from engine.forge.blueprint.source import load_data
+from engine.forge.generate import generate_project
 
 ROUNDS = 7
 

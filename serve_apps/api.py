@@ -18,11 +18,13 @@ from serve_apps.ports import Gateway
 from serve_apps.preview import Addresses, Previews, instance_lookup
 from serve_apps.problems import on_error, on_http_exception, on_invalid_request
 from serve_apps.routes import (
+    archive,
     audit,
     blueprints,
     budgets,
     documents,
     events,
+    formats,
     health,
     platforms,
     previews,
@@ -35,6 +37,7 @@ from serve_apps.routes import (
     tokens,
     usage,
     webhooks,
+    witness,
 )
 from serve_apps.services import Services
 from serve_apps.upstream import Upstreams
@@ -43,9 +46,9 @@ from webnova.compose import Installation
 DISTRIBUTION = "infera-webnova"
 METERING = (usage, prices, budgets, statements)
 BUS = (events, subscriptions, webhooks)
-PROOF = (documents, audit)
+PROOF = (documents, audit, archive, witness)
 ACCESS = (tenants, tokens, subjects)
-ROUTES = (platforms, runs, blueprints, *BUS, *PROOF, *ACCESS, *METERING, health)
+ROUTES = (platforms, runs, blueprints, formats, *BUS, *PROOF, *ACCESS, *METERING, health)
 """Searched in this order: what is asked for most comes first."""
 
 

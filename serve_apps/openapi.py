@@ -30,6 +30,7 @@ TAGS = [
     {"name": "webhooks", "description": "Events that are sent to where you want them."},
     {"name": "documents", "description": "Documents through time: versions, changes, authors."},
     {"name": "audit", "description": "Proof that what happened was not altered since."},
+    {"name": "archive", "description": "Old months of events, in files that verify anywhere."},
     {"name": "tenants", "description": "Who shares the installation."},
     {"name": "tokens", "description": "How programs prove who they are."},
     {"name": "subjects", "description": "Whom data is about, and its erasure."},
@@ -42,6 +43,7 @@ TAGS = [
 
 # The engine calls what it answers with `…View`; readers of the API know only the thing itself.
 NAMES = {
+    "ArchivedMonthList": "ArchivedMonthPage",
     "BlueprintView": "Blueprint",
     "BudgetList": "BudgetPage",
     "BudgetView": "Budget",
@@ -67,6 +69,9 @@ NAMES = {
     "SubscriptionView": "Subscription",
     "WebhookList": "WebhookPage",
     "WebhookView": "Webhook",
+    "WitnessView": "Witness",
+    "WitnessedLogList": "WitnessedLogPage",
+    "WitnessedLogView": "WitnessedLog",
     "SubjectView": "Subject",
     "TenantView": "Tenant",
     "TenantList": "TenantPage",

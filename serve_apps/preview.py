@@ -23,7 +23,7 @@ from engine.conductor.platforms import PlatformView
 from engine.conductor.requests import GetInstance, GetPlatform, InstanceView
 from engine.kernel.contracts import Caller
 from engine.kernel.dispatch import Dispatcher, answer_as
-from engine.kernel.errors import InvalidInput, NotFound, Unavailable
+from engine.kernel.errors import InvalidInput, NotFound, TenantDeleted, Unavailable
 from serve_apps.events import Streams, WatchedStream
 from serve_apps.forwarding import Target, request_headers, response_headers
 from serve_apps.problems import BadGateway
@@ -93,6 +93,8 @@ def instance_lookup(dispatcher: Dispatcher) -> Lookup:
         try:
             view = await dispatcher.ask(GetInstance(platform=platform), gateway, tenant)
             address = answer_as(InstanceView, view).address
+        except TenantDeleted:
+            raise
         except NotFound:
             # Says whether there is such a platform at all.
             found = await dispatcher.ask(GetPlatform(name=platform), gateway, tenant)

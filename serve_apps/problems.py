@@ -67,6 +67,7 @@ class Problem(BaseModel):
 
 
 MEANINGS = {
+    400: "The body can't be read as what is wanted here.",
     401: "No API token was sent, or one that is wrong, expired or revoked.",
     403: "The token lacks the permission.",
     404: "There is no such thing in this tenant.",

@@ -10,15 +10,17 @@ import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from engine.kernel.contracts import Base, Recorded
 from engine.kernel.errors import Conflict, NotFound, Unavailable
+from engine.ledger.archive.months import ArchivedMonth
 from engine.ledger.archive.store import Archived, History, Stream
 from engine.ledger.metering.periods import end_of, start_of
 from engine.ledger.transparency.export import Entry, Leaf
@@ -94,10 +96,22 @@ KEEP_BASES = text(
     """
 )
 KEEP_MONTH = text(
-    "INSERT INTO archived_months (tenant_id, month, first_leaf, last_leaf, events)"
-    " VALUES (:t, :month, :first_leaf, :last_leaf, :events)"
+    "INSERT INTO archived_months (tenant_id, month, first_leaf, last_leaf, events,"
+    " log_size, log_root, bytes, sha256, verified_at) VALUES (:t, :month, :first_leaf, :last_leaf,"
+    " :events, :log_size, :log_root, :bytes, :sha256, :verified_at)"
     " ON CONFLICT (tenant_id, month) DO UPDATE SET first_leaf = excluded.first_leaf,"
-    " last_leaf = excluded.last_leaf, events = excluded.events"
+    " last_leaf = excluded.last_leaf, events = excluded.events, log_size = excluded.log_size,"
+    " log_root = excluded.log_root, bytes = excluded.bytes, sha256 = excluded.sha256,"
+    " verified_at = excluded.verified_at"
+)
+MONTHS = text(
+    "SELECT month, events, first_leaf, last_leaf, log_size, log_root, bytes, sha256, verified_at"
+    " FROM archived_months WHERE tenant_id = :t AND month > :after ORDER BY month LIMIT :limit"
+)
+NOTED = text("SELECT month FROM archived_months WHERE tenant_id = :t ORDER BY month")
+STALE_BASES = text(
+    "SELECT id, version FROM document_bases WHERE tenant_id = :t AND kind = :k AND fold <> :fold"
+    " AND id > :after ORDER BY id LIMIT :limit"
 )
 PLACE = "(CAST(CAST(:x AS text) AS xid8), :p)"
 SLOTS = text(
@@ -134,11 +148,93 @@ BY_ID = text(
 MAKE = text("SELECT webnova.make_event_partitions(CAST(:month AS date), 1)")
 
 
-class PostgresMonths:
+class PostgresArchivedMonths:
+    """`engine.ledger.archive.months.ArchivedMonths` on one open transaction of the tenant."""
+
+    def __init__(self, connection: AsyncConnection, tenant: str) -> None:
+        self._connection = connection
+        self._tenant = tenant
+
+    async def months(self, after: str | None, limit: int) -> list[ArchivedMonth]:
+        values = {"t": self._tenant, "after": after or "", "limit": limit}
+        rows = (await self._connection.execute(MONTHS, values)).all()
+        return [await self._month(row) for row in rows]
+
+    async def _month(self, row: Row[Any]) -> ArchivedMonth:
+        stored = await self._connection.execute(COUNT, _of(self._tenant, row.month))
+        return ArchivedMonth(
+            month=row.month,
+            events=row.events,
+            stored=stored.scalar_one(),
+            first_leaf=row.first_leaf,
+            last_leaf=row.last_leaf,
+            size=row.log_size,
+            root=row.log_root,
+            bytes=row.bytes,
+            sha256=row.sha256,
+            verified_at=row.verified_at,
+        )
+
+
+class PostgresBases:
+    """`engine.ledger.archive.store.Bases`. Belongs to the event loop that first uses it."""
+
+    def __init__(self, app: Database) -> None:
+        self._app = app
+
+    async def stale(
+        self, tenant: str, kind: str, fold: int, *, after: str = "", limit: int = PAGE
+    ) -> list[Stream]:
+        values = {"t": tenant, "k": kind, "fold": fold, "after": after, "limit": limit}
+        async with self._app.transaction(tenant) as connection:
+            rows = await connection.execute(STALE_BASES, values)
+            return [Stream(kind, row.id, row.version) for row in rows]
+
+    async def noted(self, tenant: str) -> list[str]:
+        async with self._app.transaction(tenant) as connection:
+            return list((await connection.execute(NOTED, {"t": tenant})).scalars())
+
+    async def histories(self, tenant: str, streams: Sequence[Stream]) -> list[History]:
+        values = {
+            "t": tenant,
+            "kinds": [each.kind for each in streams],
+            "ids": [each.id for each in streams],
+            "lasts": [each.last for each in streams],
+        }
+        events: defaultdict[tuple[str, str], list[Recorded]] = defaultdict(list)
+        async with self._app.transaction(tenant) as connection:
+            for row in await connection.execute(HISTORIES, values):
+                events[row.kind, row.id].append(recorded(row))
+            bases = {
+                (row.kind, row.id): Base(row.id, row.version, row.fold, row.month, row.data)
+                for row in await connection.execute(BASES, values)
+            }
+        keys = [(each.kind, each.id) for each in streams]
+        return [(events[key], bases.get(key)) for key in keys]
+
+    async def keep(self, tenant: str, bases: Sequence[tuple[str, Base]]) -> None:
+        values = {
+            "t": tenant,
+            "kinds": [kind for kind, _ in bases],
+            "ids": [base.id for _, base in bases],
+            "versions": [base.version for _, base in bases],
+            "folds": [base.fold for _, base in bases],
+            "months": [base.month for _, base in bases],
+            "data": [json.dumps(base.data) for _, base in bases],
+        }
+        async with self._app.transaction(tenant) as connection:
+            await connection.execute(KEEP_BASES, values)
+
+    async def leaves(self, tenant: str, ids: Sequence[str]) -> dict[str, Leaf]:
+        async with self._app.transaction(tenant) as connection:
+            return await _leaves(connection, tenant, ids)
+
+
+class PostgresMonths(PostgresBases):
     """`engine.ledger.archive.store.Months`. Belongs to the event loop that first uses it."""
 
     def __init__(self, app: Database, worker: Database, owner_url: str) -> None:
-        self._app = app
+        super().__init__(app)
         self._worker = worker
         self._owner_url = owner_url
 
@@ -192,44 +288,18 @@ class PostgresMonths:
                 return
             kind, id = rows[-1].kind, rows[-1].id
 
-    async def histories(self, tenant: str, streams: Sequence[Stream]) -> list[History]:
-        values = {
-            "t": tenant,
-            "kinds": [each.kind for each in streams],
-            "ids": [each.id for each in streams],
-            "lasts": [each.last for each in streams],
-        }
-        events: defaultdict[tuple[str, str], list[Recorded]] = defaultdict(list)
-        async with self._app.transaction(tenant) as connection:
-            for row in await connection.execute(HISTORIES, values):
-                events[row.kind, row.id].append(recorded(row))
-            bases = {
-                (row.kind, row.id): Base(row.id, row.version, row.fold, row.month, row.data)
-                for row in await connection.execute(BASES, values)
-            }
-        keys = [(each.kind, each.id) for each in streams]
-        return [(events[key], bases.get(key)) for key in keys]
-
-    async def keep(self, tenant: str, bases: Sequence[tuple[str, Base]]) -> None:
-        values = {
-            "t": tenant,
-            "kinds": [kind for kind, _ in bases],
-            "ids": [base.id for _, base in bases],
-            "versions": [base.version for _, base in bases],
-            "folds": [base.fold for _, base in bases],
-            "months": [base.month for _, base in bases],
-            "data": [json.dumps(base.data) for _, base in bases],
-        }
-        async with self._app.transaction(tenant) as connection:
-            await connection.execute(KEEP_BASES, values)
-
-    async def note(self, tenant: str, found: Archived) -> None:
+    async def note(self, tenant: str, found: Archived, verified_at: datetime) -> None:
         values = {
             "t": tenant,
             "month": found.month,
             "first_leaf": found.first,
             "last_leaf": found.last,
             "events": found.events,
+            "log_size": found.size,
+            "log_root": found.root,
+            "bytes": found.bytes,
+            "sha256": found.sha256,
+            "verified_at": verified_at,
         }
         async with self._app.transaction(tenant) as connection:
             await connection.execute(KEEP_MONTH, values)
@@ -241,10 +311,6 @@ class PostgresMonths:
     async def make(self, month: str) -> None:
         async with self._owner() as connection:
             await connection.execute(MAKE, {"month": start_of(month).date()})
-
-    async def leaves(self, tenant: str, ids: Sequence[str]) -> dict[str, Leaf]:
-        async with self._app.transaction(tenant) as connection:
-            return await _leaves(connection, tenant, ids)
 
     async def restore(
         self, tenant: str, events: Sequence[Recorded], check: Callable[[list[Recorded]], None]

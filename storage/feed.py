@@ -18,7 +18,7 @@ import time
 from collections.abc import AsyncIterator
 
 from engine.kernel.contracts import Recorded
-from engine.kernel.errors import InvalidInput
+from engine.kernel.errors import InvalidInput, Unavailable
 from storage.connections import Connections
 from storage.streams import COLUMNS, recorded, translated
 
@@ -120,9 +120,13 @@ class PostgresFeed:
 
     async def _beat(self) -> None:
         while self._listeners:
-            with translated():
-                async with self._connections.borrow() as connection:
-                    snapshot = str(await connection.fetchval(PULSE))
+            try:
+                with translated():
+                    async with self._connections.borrow() as connection:
+                        snapshot = str(await connection.fetchval(PULSE))
+            except Unavailable:
+                # Who listens is woken, and learns the same by its own read.
+                snapshot = ""
             if snapshot != self._snapshot:
                 async with self._changed:
                     self._snapshot = snapshot

@@ -22,7 +22,7 @@ Key = tuple[str, str]
 # The tenant must be set before row-level security looks at it. Each part depends on the one before
 # (LATERAL, and OFFSET 0 keeps the planner from merging them), so no other order is possible; if
 # one were, there would be no tenant yet and no row to see. Whether the tenant is suspended comes
-# with it, as a row that has an instant and no kind.
+# with it, as a row that has an instant and no kind, and a version once the tenant is deleted.
 GLANCE = """
 WITH scope AS MATERIALIZED (SELECT set_config('webnova.tenant', $1, true) AS tenant)
 SELECT d.kind, d.id, d.version, d.data, d.fold, NULL::timestamptz AS since
@@ -34,10 +34,12 @@ CROSS JOIN LATERAL (
     OFFSET 0
 ) d
 UNION ALL
-SELECT NULL, NULL, NULL, r.reason, NULL, r.since
+SELECT NULL, NULL, r.deleted, r.reason, NULL, r.since
 FROM scope s
 CROSS JOIN LATERAL (
-    SELECT reason, since FROM webnova.suspensions WHERE tenant_id = s.tenant OFFSET 0
+    SELECT reason, since,
+        (SELECT 1 FROM webnova.deletions d WHERE d.tenant_id = s.tenant) AS deleted
+    FROM webnova.suspensions WHERE tenant_id = s.tenant OFFSET 0
 ) r
 """
 
@@ -153,7 +155,8 @@ class Glances:
             if row["since"] is None:
                 found[row["kind"], row["id"]] = row["version"], row["data"], row["fold"]
             else:
-                suspension = Suspension(row["since"], row["data"])
+                deleted = row["version"] is not None
+                suspension = Suspension(row["since"], row["data"], deleted)
         return PrefetchedReader(tenant, wanted, found, suspension)
 
     async def _fetch(self, tenant: str, wanted: Sequence[Key]) -> list[Any]:

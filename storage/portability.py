@@ -38,6 +38,7 @@ EXPORTED = {
     "budget_periods": "budget, period",
     "reservations": "id",
     "webhook_deliveries": "webhook, event_id",
+    "witnessed_logs": "origin",
 }
 """Tables whose rows are exported, in an order that foreign keys allow, and the order of each."""
 

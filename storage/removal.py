@@ -32,6 +32,7 @@ ORDER = {
     "document_fields": "kind",
     "document_bases": "kind",
     "archived_months": "month",
+    "witnessed_logs": "origin",
     "document_folds": "kind",
     "event_ids": "event_id",
     "idempotency": "key",

@@ -10,7 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.ledger.tenancy.suspension import Suspension
 
-CURRENT = text("SELECT since, reason FROM suspensions WHERE tenant_id = :t")
+CURRENT = text(
+    "SELECT since, reason, EXISTS (SELECT FROM deletions d WHERE d.tenant_id = s.tenant_id)"
+    " AS deleted FROM suspensions s WHERE tenant_id = :t"
+)
 BEGIN = text(
     "INSERT INTO suspensions (tenant_id, since, reason) VALUES (:t, :since, :reason)"
     " ON CONFLICT (tenant_id) DO NOTHING"
@@ -27,7 +30,7 @@ class PostgresSuspensions:
 
     async def current(self) -> Suspension | None:
         row = (await self._connection.execute(CURRENT, {"t": self._tenant})).first()
-        return None if row is None else Suspension(row.since, row.reason)
+        return None if row is None else Suspension(row.since, row.reason, row.deleted)
 
     async def begin(self, tenant: str, suspension: Suspension) -> None:
         values = {"t": tenant, "since": suspension.since, "reason": suspension.reason}

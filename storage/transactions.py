@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+from pydantic import ValidationError
 from sqlalchemy import Row, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError
@@ -31,6 +32,7 @@ from engine.kernel.errors import (
     IdempotencyConflict,
     LeaseLost,
     NotFound,
+    Unavailable,
     UnknownEvent,
     VersionConflict,
 )
@@ -152,9 +154,22 @@ class PostgresReader:
         """The document of a row, folded anew when another version of the fold has made it."""
         if row.fold == document.fold_version:
             return Versioned(id, row.version, document.model_validate(row.data))
-        fresh = await self._refolded(document, id)
+        try:
+            fresh = await self._refolded(document, id)
+        except Unavailable as error:
+            return self._former(document, id, row, error)
         assert fresh is not None
         return fresh
+
+    def _former(
+        self, document: type[D], id: str, row: Row[Any], error: Unavailable
+    ) -> Versioned[D]:
+        """What the former fold made, while its events can't be had; `error` when today's code
+        can't read it. Nothing is appended to it or decided upon it."""
+        try:
+            return Versioned(id, row.version, document.model_validate(row.data))
+        except ValidationError:
+            raise error from None
 
     async def _refolded(self, document: type[D], id: str) -> Versioned[D] | None:
         history = await self.history(document, id)
@@ -251,6 +266,11 @@ class PostgresReader:
 
 class PostgresTransaction(PostgresReader):
     """`engine.kernel.dispatch.Transaction` on one open transaction."""
+
+    def _former(
+        self, document: type[D], id: str, row: Row[Any], error: Unavailable
+    ) -> Versioned[D]:
+        raise error
 
     def __init__(
         self,

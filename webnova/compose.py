@@ -18,11 +18,14 @@ from engine.forge.versions import BlueprintRecord, GetBlueprint
 from engine.kernel.clock import system_clock
 from engine.kernel.contracts import Caller, Query, View
 from engine.kernel.dispatch import Dispatcher, Handlers, require, shown
-from engine.kernel.errors import Unavailable
+from engine.kernel.errors import InvalidInput, Unavailable
 from engine.kernel.personal import Opener
 from engine.kernel.secret import Secret
 from engine.ledger.archive.archiving import Archivist as MonthArchivist
-from engine.ledger.archive.retention import Restoration, Retention
+from engine.ledger.archive.months import ArchivedMonths
+from engine.ledger.archive.rebasing import Rebasing
+from engine.ledger.archive.retention import DEFAULT_DAYS, Restoration, Retention
+from engine.ledger.documents import Refolding
 from engine.ledger.metering.store import Holds, Metering
 from engine.ledger.subscriptions.store import Checkpoints
 from engine.ledger.tenancy.archivist import Archivist
@@ -33,6 +36,9 @@ from engine.ledger.tenancy.suspension import Suspensions
 from engine.ledger.transparency.audit import Auditor
 from engine.ledger.transparency.notes import Checkpoint
 from engine.ledger.transparency.publication import Notary, open_publisher
+from engine.ledger.transparency.publishing import witnesses
+from engine.ledger.transparency.publishing.cosignatures import Cosigner
+from engine.ledger.transparency.publishing.witnessing import SeenLogs
 from engine.ledger.transparency.queries import Log
 from engine.ledger.transparency.upkeep import BATCH
 from engine.ledger.webhooks.addresses import AllowedNetworks
@@ -40,7 +46,7 @@ from engine.ledger.webhooks.sending import HttpSender
 from engine.ledger.webhooks.store import Deliveries
 from engine.trust.tenants import GetTenant, Tenant
 from engine.trust.tokens import Token, authenticate, parse
-from storage.archive import PostgresMonths
+from storage.archive import PostgresArchivedMonths, PostgresBases, PostgresMonths
 from storage.bootstrap import DatabaseUrls
 from storage.budgets import PostgresHolds
 from storage.connections import Connections
@@ -59,6 +65,7 @@ from storage.suspension import PostgresSuspensions
 from storage.transactions import Parts, PostgresTransactions
 from storage.transparency import PostgresLog, PostgresLogBacklog, PostgresLogs
 from storage.webhooks import PostgresDeliveries, PostgresDeliveryBacklog
+from storage.witnessing import PostgresSeenLogs
 from storage.work import PostgresWorkQueue
 from webnova.stack.home import Home
 
@@ -68,6 +75,9 @@ ERASER_URL = "WEBNOVA_DATABASE_URL_ERASER"
 HOME = "WEBNOVA_HOME"
 PUBLISHER = "WEBNOVA_CHECKPOINT_PUBLISHER"
 """Where checkpoints are published, as `kind:location`; the home's directory `audit` by default."""
+
+RETENTION = "WEBNOVA_RETENTION_DAYS"
+"""Days that a month of events stays in the database after its end; 30 by default."""
 
 NETWORKS = "WEBNOVA_WEBHOOK_NETWORKS"
 """Private networks that webhooks may be sent into, as `10.0.0.0/8, 127.0.0.1/32`; none by
@@ -91,6 +101,8 @@ PARTS: Parts = {
     Deliveries: PostgresDeliveries,
     Suspensions: PostgresSuspensions,
     Removals: PostgresRemovals,
+    SeenLogs: PostgresSeenLogs,
+    ArchivedMonths: PostgresArchivedMonths,
 }
 """What stores the features that keep tables of their own, by their contracts."""
 
@@ -117,7 +129,17 @@ class Installation:
         """
         if self.home is None:
             raise _homeless()
-        return _notary(self.home, os.environ.get(PUBLISHER) or f"file:{self.home.audit}", self.logs)
+        publisher = os.environ.get(PUBLISHER) or f"file:{self.home.audit}"
+        return _notary(self.home, publisher, os.environ.get(witnesses.SETTING, ""), self.logs)
+
+    def cosigners(self, tenant: str) -> list[Cosigner]:
+        """The keys with which the tenant is a witness, the one to hand out first; raises as
+        `notary`."""
+        if self.home is None:
+            raise _homeless()
+        self.home.create()
+        name = f"{self.home.log_name()}/{tenant}/witness"
+        return [Cosigner.derived(name, key) for key in self.home.signing_keys()]
 
     def auditor(self) -> Auditor:
         """Who exports and checks logs; raises as `notary`."""
@@ -131,6 +153,15 @@ class Installation:
         if self.home is None:
             raise _homeless()
         return _webhook_key(self.home)
+
+    def rebasing(self, directory: Path | None = None) -> Rebasing:
+        """What folds bases anew from the archives of the directory, by default the home's; raises
+        as `notary`."""
+        if directory is None:
+            if self.home is None:
+                raise _homeless()
+            directory = self.home.archive
+        return Rebasing(PostgresBases(self.database), CATALOGUE, directory)
 
     def archivist(self) -> Archivist:
         """Who exports whole tenants; raises as `notary`."""
@@ -193,7 +224,7 @@ def compose(
     database = Database(url, size=pool, name=name)
     connections = Connections(url, size=pool, name=name)
     transactions = PostgresTransactions(database, CATALOGUE, _parts(home))
-    handlers = all_handlers()
+    handlers = all_handlers(retention_days())
     return Installation(
         database=database,
         handlers=handlers,
@@ -228,10 +259,12 @@ def _vault(home: Home | None) -> Vault:
 
 
 @lru_cache(maxsize=8)
-def _notary(home: Home, publisher: str, logs: PostgresLogs) -> Notary:
+def _notary(home: Home, publisher: str, listed: str, logs: PostgresLogs) -> Notary:
     """Keys are read once: after one was added or taken away, processes are started again."""
     home.create()
-    return Notary(home.log_name(), home.signing_keys(), open_publisher(publisher), logs)
+    place = open_publisher(publisher)
+    asked = witnesses.configured(listed, os.environ)
+    return Notary(home.log_name(), home.signing_keys(), place, logs, asked)
 
 
 @lru_cache(maxsize=8)
@@ -248,6 +281,7 @@ class Archives:
     archivist: MonthArchivist
     retention: Retention
     restoration: Restoration
+    refolding: Refolding
 
     async def close(self) -> None:
         await self.worker.close()
@@ -269,7 +303,28 @@ def archives(
         archivist=archivist,
         retention=Retention(archivist, months, CATALOGUE, system_clock),
         restoration=Restoration(months),
+        refolding=Refolding(
+            name,
+            PostgresStaleDocuments(worker),
+            CATALOGUE,
+            installation.dispatcher,
+            lambda tenant, error: None,
+            installation.rebasing(directory).rebase,
+        ),
     )
+
+
+def retention_days() -> int:
+    """Days after its end before a month may be dropped; `InvalidInput` for a setting that is no
+    such number."""
+    wished = os.environ.get(RETENTION)
+    if not wished:
+        return DEFAULT_DAYS
+    if not (wished.isascii() and wished.isdigit() and 0 < int(wished) < 100_000):
+        raise InvalidInput(
+            f"{RETENTION} is {wished[:20]!r}.", mend="Give a whole number of days from 1 on."
+        )
+    return int(wished)
 
 
 def work_queue(name: str, *, pool: int = 2, url: str | None = None) -> PostgresWorkQueue:

@@ -1,13 +1,15 @@
 """`python -m webnova.reference DIRECTORY`: the reference, derived from the code.
 
-Writes the OpenAPI document, the Blueprint language with its JSON Schema, the JSON Schemas of what
-commands print and a page of all commands. Nothing has to run. The same code gives the same bytes.
+Writes the OpenAPI document, the JSON Schema of Blueprints, the JSON Schemas of what commands print
+and a page of all commands; with `--language` the pages of `docs/` on the Blueprint language
+instead. Nothing has to run. The same code gives the same bytes.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import typer
 
 from engine.forge.blueprint.language import language_page
 from engine.forge.blueprint.schema import schema_text
+from engine.forge.expressions.language import page as expressions_page
 from serve_apps.api import create_api
 from webnova.cli.app import app
 from webnova.cli.exits import MEANINGS
@@ -50,16 +53,23 @@ def _sections(command: Any, name: str) -> list[str]:
     return lines
 
 
-def write(directory: Path) -> list[Path]:
-    """Write every page; returns the files."""
+def language() -> dict[str, str]:
+    """The pages on the Blueprint language, which are read with the other documents."""
+    return {"language.md": language_page(), "expressions.md": expressions_page()}
+
+
+def reference() -> dict[str, str]:
     shapes = {name: model.model_json_schema() for name, model in SHAPES.items()}
-    pages = {
+    return {
         "openapi.json": _json(openapi()),
         "blueprint.schema.json": schema_text(),
-        "language.md": language_page(),
         "commands.schema.json": _json(shapes),
         "commands.md": commands(),
     }
+
+
+def write(directory: Path, pages: Mapping[str, str]) -> list[Path]:
+    """Write every page; returns the files."""
     directory.mkdir(parents=True, exist_ok=True)
     written = [directory / name for name in pages]
     for path in written:
@@ -72,5 +82,8 @@ def _json(value: Any) -> str:
 
 
 if __name__ == "__main__":
-    for page in write(Path(sys.argv[1] if len(sys.argv) > 1 else "build/reference")):
-        print(page)
+    if sys.argv[1:] == ["--language"]:
+        written = write(Path("docs"), language())
+    else:
+        written = write(Path(*sys.argv[1:2] or ["build/reference"]), reference())
+    print(*written, sep="\n")

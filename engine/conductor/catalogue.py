@@ -9,11 +9,14 @@ from engine.forge import versions
 from engine.kernel.contracts import Catalogue
 from engine.kernel.dispatch import Handlers
 from engine.ledger import versions as versions_of_documents
+from engine.ledger.archive.months import ArchiveNotes
+from engine.ledger.archive.retention import DEFAULT_DAYS
 from engine.ledger.documents import Documents, Rebuilding
 from engine.ledger.metering import budgets, entries, forecast, prices, rating, statements, usage
 from engine.ledger.subscriptions.projections import Projections
 from engine.ledger.subscriptions.records import Subscription, Subscriptions
 from engine.ledger.transparency import queries as log_queries
+from engine.ledger.transparency.publishing import witnessing
 from engine.ledger.webhooks.endpoints import Webhook, Webhooks
 from engine.ledger.webhooks.sending import Outbox, QueueDeliveries
 from engine.trust import erasure, tenants, tokens
@@ -35,18 +38,22 @@ CATALOGUE = Catalogue(
         Rebuilding,
         Subscription,
         Webhook,
+        witnessing.WitnessedLog,
     ]
 )
 PROJECTIONS = Projections(CATALOGUE, [QueueDeliveries(CATALOGUE)])
+EVIDENCE = (log_queries, witnessing)
 METERING = (usage, prices, entries, rating, budgets, statements, forecast)
 
 
-def all_handlers() -> Handlers:
+def all_handlers(retention_days: int = DEFAULT_DAYS) -> Handlers:
+    """Everybody's handlers; `retention_days` is what the installation says of its events."""
     handlers = Handlers()
+    handlers.include(ArchiveNotes(retention_days).handlers())
     handlers.include(versions_of_documents.handlers(CATALOGUE, handlers))
     for part in (Documents, Subscriptions, Webhooks, Outbox):
         handlers.include(part(CATALOGUE).handlers())
     handlers.include(PROJECTIONS.handlers())
-    for module in (tenants, tokens, erasure, versions, requests, driving, log_queries, *METERING):
+    for module in (tenants, tokens, erasure, versions, requests, driving, *EVIDENCE, *METERING):
         handlers.include(module.handlers)
     return handlers

@@ -256,7 +256,8 @@ def _parse_default(
         rounded = number.quantize(Decimal(1).scaleb(-(bounds.scale or 0)))
         if rounded != number:
             raise ValueError(value)
-        return f"{_within(rounded, bounds):f}"
+        # JSON has a zero below zero; databases and people have one zero.
+        return f"{_within(rounded or abs(rounded), bounds):f}"
     if not isinstance(value, str):
         raise TypeError(value)
     if kind is FieldType.ENUM:

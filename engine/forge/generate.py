@@ -1,4 +1,7 @@
-"""Generation: a Blueprint in, the files of a project out. No server, no database, no clock."""
+"""Generation: a Blueprint in, the files of a project out. No server, no database, no clock.
+
+Backend, frontend and tests are parts that can be rendered anywhere and put together in one place.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,20 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
+from engine.forge import testing
 from engine.forge.blueprint.canonical import canonical
-from engine.forge.blueprint.model import Blueprint
+from engine.forge.blueprint.model import Blueprint, Stack
 from engine.forge.resolve import ResolvedPlatform, resolve
 from engine.forge.targets.contract import BackendTarget, FrontendTarget, Unit
+from engine.forge.targets.identity import identity
 from engine.kernel.errors import InvalidInput, StepFailed
 from engine.kernel.plugins import Registry
+from engine.runtime.workspace import Bundle
 
 MANIFEST = ".webnova/manifest.json"
 BLUEPRINT = "blueprint.yaml"
 MANIFEST_VERSION = 1
+TESTS = "tests/"
 
 _TARGETS: Registry[BackendTarget] = Registry("backend_targets", BackendTarget)  # type: ignore[type-abstract]
 
@@ -113,20 +120,85 @@ def _manifest(
     files: Mapping[str, bytes],
     origins: Mapping[str, Unit],
 ) -> bytes:
+    frontend = find_frontend(platform)
     entries = {}
     for path, content in sorted(files.items()):
         unit = origins.get(path)
+        target = frontend if frontend and path.startswith(WEB) else backend
         entries[path] = {
             "sha256": hashlib.sha256(content).hexdigest(),
+            "id": identity(target, unit, path) if unit else BLUEPRINT,
             "unit": unit.name if unit else "blueprint",
             "trace": list(unit.trace) if unit else [""],
         }
+    if len({entry["id"] for entry in entries.values()}) < len(entries):
+        raise StepFailed("Two generated files are told to be the same.")
     manifest = {
         "version": MANIFEST_VERSION,
         "platform": platform.name,
         "target": {"name": backend.name, "version": backend.version},
     }
-    if frontend := find_frontend(platform):
+    if frontend:
         manifest["frontend"] = {"name": frontend.name, "version": frontend.version}
     manifest["files"] = entries
     return (json.dumps(manifest, ensure_ascii=False, indent=2) + "\n").encode()
+
+
+def parts(blueprint: Blueprint, history: Sequence[Blueprint] = ()) -> list[Unit]:
+    """Everything that there is to render, the backend's units first. No two share a file.
+
+    `history` holds the earlier Blueprints that the platform's database has grown through, oldest
+    first. Raises `InvalidInput` for a change that the data can't follow.
+    """
+    platform = resolve(blueprint)
+    earlier = [resolve(each) for each in history]
+    backend = find_target(blueprint.stack.backend).modules(platform, earlier)
+    frontend = find_frontend(platform)
+    pages = frontend.modules(platform) if frontend else []
+    return [*backend, *pages, *(_test_unit(platform, unit) for unit in testing.units(platform))]
+
+
+def _test_unit(platform: ResolvedPlatform, unit: testing.Unit) -> Unit:
+    trace = (f"entities.{unit.entity}",) if unit.entity else ("",)
+    return Unit(name=f"{TESTS}{unit.name}", platform=platform, entity=unit.entity, trace=trace)
+
+
+def render(blueprint: Blueprint, units: Sequence[Unit]) -> dict[str, dict[str, str]]:
+    """The files of the units, under each unit's name."""
+    target = find_target(blueprint.stack.backend)
+    rendered = {}
+    for unit in units:
+        if unit.name.startswith(TESTS):
+            wanted = testing.Unit(unit.name.removeprefix(TESTS), unit.entity)
+            rendered[unit.name] = testing.render(unit.platform, wanted)
+        elif (frontend := find_frontend(unit.platform)) and unit.name.startswith(WEB):
+            rendered[unit.name] = frontend.render(unit)
+        else:
+            rendered[unit.name] = target.render(unit)
+    return rendered
+
+
+def join(
+    blueprint: Blueprint, units: Sequence[Unit], rendered: Mapping[str, Mapping[str, str]]
+) -> Bundle:
+    """The finished project. The same Blueprint gives the same bytes, wherever it was rendered."""
+    target = find_target(blueprint.stack.backend)
+    platform = units[0].platform
+    return Bundle(assemble(target, platform, units, rendered, canonical(blueprint)))
+
+
+def with_frontend(blueprint: Blueprint, name: str) -> Blueprint:
+    """The same Blueprint with other pages, or with `none`. Raises `InvalidInput` for others."""
+    known = ("none", *frontend_names())
+    if name not in known:
+        raise InvalidInput(
+            f"There is no frontend {name!r}.", mend=f"Use one of: {', '.join(known)}."
+        )
+    stack = Stack.model_validate({**blueprint.stack.model_dump(), "frontend": name})
+    return blueprint.model_copy(update={"stack": stack})
+
+
+def generate_project(blueprint: Blueprint) -> Bundle:
+    """The whole project, in this process."""
+    units = parts(blueprint)
+    return join(blueprint, units, render(blueprint, units))

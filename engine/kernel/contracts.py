@@ -297,8 +297,9 @@ def archived(kind: str, base: Base) -> Unavailable:
     return Unavailable(
         f"The {kind} {base.id!r} can't be folded anew: its events up to {base.month} are in "
         "archives, and what was kept in their place was made by another version of the fold.",
-        mend=f"Bring back the tenant's {base.month}.jsonl.gz and those before it: "
-        "`webnova archive restore FILE`.",
+        mend=f"Put the tenant's {base.month}.jsonl.gz and those before it into the home's archive; "
+        "it is folded anew from there within seconds. Or bring them back: `webnova archive "
+        "restore FILE`.",
         month=base.month,
     )
 

@@ -94,6 +94,12 @@ class NotFound(WebNovaError):
     code, status, title = "not_found", 404, "Not found"
 
 
+class TenantDeleted(NotFound):
+    """The tenant was deleted for ever; something of it may be left for a few minutes."""
+
+    code, title = "tenant_deleted", "The tenant was deleted"
+
+
 class Conflict(WebNovaError):
     """The state of the thing does not allow this now."""
 

@@ -7,7 +7,7 @@ each document is locked for itself, and no longer than its own folding takes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, ClassVar, Protocol, Self
 
 from pydantic import Field
@@ -23,7 +23,7 @@ from engine.kernel.contracts import (
     View,
 )
 from engine.kernel.dispatch import Dispatcher, Handlers, Reader, Transaction, answer_as
-from engine.kernel.errors import NotFound
+from engine.kernel.errors import NotFound, WebNovaError
 from engine.kernel.selections import Selection, parsed, sort_of
 
 LOG = "documents"
@@ -180,8 +180,20 @@ class Stale(Protocol):
         ...
 
 
+class Refolded(View):
+    """How many documents of a kind were folded anew; `failure` says why others were not."""
+
+    tenant: str
+    kind: str
+    documents: int
+    failure: str | None = None
+
+
 class Refolding:
-    """Folds anew what a new version of WebNova folds in another way, while it is in use."""
+    """Folds anew what a new version of WebNova folds in another way, while it is in use.
+
+    `rebase` makes what stands in for a kind's archived events fit first.
+    """
 
     def __init__(
         self,
@@ -190,7 +202,9 @@ class Refolding:
         catalogue: Catalogue,
         dispatcher: Dispatcher,
         failed: Callable[[str, Exception], None],
+        rebase: Callable[[str, str], Awaitable[object]] | None = None,
     ) -> None:
+        self._rebase = rebase
         self._name = name
         self._backlog = backlog
         self._folds = {kind: each.fold_version for kind, each in catalogue.documents.items()}
@@ -200,14 +214,33 @@ class Refolding:
     async def turn(self, shard: tuple[int, int] = (0, 1)) -> None:
         for tenant, kind in await self._backlog.stale(self._folds, shard):
             try:
-                await self._refold(tenant, kind)
+                await self.refold(tenant, kind)
             except Exception as error:  # noqa: BLE001 - told; the kind stays stale
                 self._failed(tenant, error)
 
-    async def _refold(self, tenant: str, kind: str) -> None:
+    async def everything(self) -> list[Refolded]:
+        """Fold anew all that is stale, for whoever waits for it; no failure holds up the others."""
+        found = []
+        for tenant, kind in sorted(await self._backlog.stale(self._folds)):
+            try:
+                done = Refolded(tenant=tenant, kind=kind, documents=await self.refold(tenant, kind))
+            except Exception as error:  # noqa: BLE001 - told; the kind stays stale
+                self._failed(tenant, error)
+                told = str(error) if isinstance(error, WebNovaError) else type(error).__name__
+                done = Refolded(tenant=tenant, kind=kind, documents=0, failure=told)
+            found.append(done)
+        return found
+
+    async def refold(self, tenant: str, kind: str) -> int:
+        """Fold anew the tenant's stale documents of a kind; how many."""
+        if self._rebase is not None:
+            await self._rebase(tenant, kind)
         caller = Caller(self._name, tenant, frozenset({RebuildDocuments.permission}))
         command = RebuildDocuments(kind=kind, stale=True)
+        count = 0
         while True:
-            done = await self._dispatcher.execute(Call(command, caller, tenant))
-            if not answer_as(Rebuilt, done).checked:
-                return
+            answer = await self._dispatcher.execute(Call(command, caller, tenant))
+            done = answer_as(Rebuilt, answer)
+            count += done.checked
+            if not done.checked:
+                return count

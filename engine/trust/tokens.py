@@ -28,7 +28,7 @@ from engine.kernel.contracts import (
     View,
 )
 from engine.kernel.dispatch import Handlers, Reader, Transaction
-from engine.kernel.errors import Forbidden, NotFound, Unauthenticated
+from engine.kernel.errors import Forbidden, NotFound, TenantDeleted, Unauthenticated
 from engine.kernel.ids import uuid7
 from engine.kernel.personal import PersonalText, SubjectId
 from engine.kernel.secret import Secret
@@ -64,6 +64,9 @@ PERMISSIONS: dict[str, str] = {
     "webhook.send": "Send what is due (the executor only).",
     "document.rebuild": "Fold documents anew from their events.",
     "audit.read": "Read checkpoints, proofs and whole exports of the tenant's log.",
+    "witness.read": "See whose logs are cosigned, and with which keys.",
+    "witness.trust": "Choose whose logs are cosigned.",
+    "witness.cosign": "Have checkpoints of trusted logs cosigned.",
     "subject.read": "See whether personal data of a subject is kept.",
     "subject.erase": "Erase the personal data of a subject for ever.",
     "usage.read": "See usage, charges, statements and forecasts.",
@@ -259,7 +262,10 @@ async def authenticate(token: str, reader: Reader, now: datetime) -> Caller:
     expired = kept.expires_at is not None and kept.expires_at <= now
     if not genuine or kept.revoked or expired:
         raise _refused()
-    await require_active(reader)
+    try:
+        await require_active(reader)
+    except TenantDeleted:
+        raise _refused() from None
     return Caller(id=f"token:{id}", tenant=tenant, permissions=frozenset(kept.permissions))
 
 

@@ -25,9 +25,10 @@ WITHOUT_EVENT = {
     "ReplayWebhook",
     "TakeDeliveries",
     "RestoreDocument",
+    "WitnessCheckpoint",
 }
 """Commands that only add to content-addressed storage or to a series of rows, or that keep the
-place of a reader of events: an event for each event that is read would never end; and one that
+place of a reader of events or logs: an event for each that is read would never end; and one that
 stands for other commands, whose events it leaves."""
 
 

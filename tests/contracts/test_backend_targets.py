@@ -95,6 +95,22 @@ def test_the_manifest_knows_every_file(target: BackendTarget, clinic: Blueprint)
     assert files[BLUEPRINT] == b"the source\n"
 
 
+def test_every_file_says_what_it_is_whatever_its_entity_is_called(
+    target: BackendTarget, clinic: Blueprint
+) -> None:
+    text = CLINIC.read_text(encoding="utf-8").replace("Doctor", "Physician")
+    found = []
+    for blueprint in (clinic, load(text).blueprint):
+        files = json.loads(generate(blueprint, target.name)[MANIFEST])["files"]
+        ids = {entry["id"] for entry in files.values()}
+        assert len(ids) == len(files) and all(ids)
+        found.append(ids)
+    mine = {id for id in found[0] if id.startswith("entities.Doctor/")}
+    assert mine
+    assert found[1] - found[0] == {id.replace("Doctor", "Physician") for id in mine}
+    assert found[0] - found[1] == mine
+
+
 def test_a_change_of_one_entity_leaves_the_files_of_the_others_alone(
     target: BackendTarget, clinic: Blueprint
 ) -> None:

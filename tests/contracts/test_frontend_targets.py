@@ -8,7 +8,6 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from engine.forge.assembly import generate_project, parts, with_frontend
 from engine.forge.blueprint.model import Blueprint
 from engine.forge.blueprint.source import load
 from engine.forge.generate import (
@@ -18,6 +17,9 @@ from engine.forge.generate import (
     find_frontend,
     frontend_names,
     generate,
+    generate_project,
+    parts,
+    with_frontend,
 )
 from engine.forge.resolve import ResolvedPlatform, resolve
 from engine.forge.targets.contract import FrontendTarget

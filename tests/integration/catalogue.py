@@ -23,6 +23,7 @@ ROOT = f"({TENANT} = 'root'::text)"
 DECLARED_POLICIES = {
     "suspensions_of_tenant": (WALL, None),
     "suspensions_by_root": (ROOT, ROOT),
+    "deletions_of_tenant": (WALL, None),
     "deletions_by_root": (
         ROOT,
         f"({ROOT} AND (EXISTS ( SELECT\n   FROM webnova.suspensions s\n"
@@ -33,7 +34,7 @@ DECLARED_POLICIES = {
 """What only root decides of a tenant, and what carries it out: what each policy shows and takes."""
 ROOT_DECIDES = {
     "suspensions": "a tenant sees its own and root writes them",
-    "deletions": "root writes them and the eraser carries them out",
+    "deletions": "a tenant sees its own, root writes them and the eraser carries them out",
 }
 """Tables without a wall of the usual form."""
 ERASER_MAY = {("deletions", None, "SELECT"), ("deletions", "purged_at", "UPDATE")}

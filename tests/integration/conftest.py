@@ -2,15 +2,19 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 
+from engine.conductor.checking import LOCK
 from engine.kernel.contracts import Call, Caller, Command
+from engine.runtime.dependencies import DependencyCache, Environment
 from storage.database import Database
 from storage.work import PostgresWorkQueue
 from tests.conftest import TestDatabase
+from tests.integration.generated import write_project
 from webnova.compose import Installation, compose
 from webnova.stack.home import Home
 
@@ -47,6 +51,19 @@ async def app(postgres: TestDatabase, tenant: str) -> AsyncIterator[asyncpg.Conn
     await connection.execute("SELECT set_config('webnova.tenant', $1, false)", tenant)
     yield connection
     await connection.close()
+
+
+@pytest.fixture(scope="session")
+async def environment(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> AsyncIterator[Environment]:
+    """What the lock of every generated platform names, kept between sessions."""
+    cache = request.config.cache
+    assert cache is not None
+    example = Path(__file__).parents[2] / "examples" / "clinic.yaml"
+    lock = write_project(example, tmp_path_factory.mktemp("locked")) / LOCK
+    with await DependencyCache(cache.mkdir("environments")).ensure(lock) as made:
+        yield made
 
 
 def owner(tenant: str) -> Caller:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from engine.forge.assembly import generate_project, with_frontend
 from engine.forge.blueprint.model import Blueprint
+from engine.forge.generate import generate_project, with_frontend
 
 ROOT = Path(__file__).parents[2]
 CLINIC = ROOT / "examples" / "clinic.yaml"

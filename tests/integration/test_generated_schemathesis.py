@@ -14,8 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from engine.forge.assembly import generate_project
 from engine.forge.blueprint.source import load
+from engine.forge.generate import generate_project
 from engine.runtime.dependencies import DependencyCache
 
 ROOT = Path(__file__).parents[2]

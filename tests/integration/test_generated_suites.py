@@ -2,38 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from engine.conductor.checking import LOCK
-from engine.forge.assembly import generate_project
 from engine.forge.blueprint.source import load
 from engine.forge.resolve import resolve
-from engine.forge.testing import Suite, SuiteReport, parse_junit, suites
-from engine.runtime.dependencies import DependencyCache, Environment
+from engine.forge.testing import Suite, suites
+from engine.runtime.dependencies import Environment
+from tests.integration.generated import TIMEOUT_SECONDS, run, write_project
 
 ROOT = Path(__file__).parents[2]
 CLINIC = ROOT / "examples" / "clinic.yaml"
 NASTY = sorted((Path(__file__).parent / "blueprints").glob("*.yaml"))
-TIMEOUT_SECONDS = 300
-
-
-def write_project(blueprint: Path, place: Path) -> Path:
-    for path, content in generate_project(
-        load(blueprint.read_text("utf-8")).blueprint
-    ).files.items():
-        (place / path).parent.mkdir(parents=True, exist_ok=True)
-        (place / path).write_bytes(content)
-    return place
 
 
 @pytest.fixture(scope="session")
@@ -43,27 +30,9 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-async def environment(clinic: Path, request: pytest.FixtureRequest) -> AsyncIterator[Environment]:
-    """What the platforms' lock names, kept between sessions."""
-    cache = request.config.cache
-    assert cache is not None
-    with await DependencyCache(cache.mkdir("environments")).ensure(clinic / LOCK) as made:
-        yield made
-
-
-def run(project: Path, suite: Suite, environment: Environment, *options: str) -> SuiteReport:
-    report = project / f"{suite.name}.xml"
-    done = subprocess.run(
-        [str(environment.python), *suite.argv(str(report)), *options],
-        cwd=project,
-        env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_SECONDS,
-        check=False,
-    )
-    assert report.is_file(), done.stdout + done.stderr
-    return parse_junit(report.read_bytes())
+def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A platform with guards, unique sets and a search."""
+    return write_project(NASTY[-1], tmp_path_factory.mktemp("together"))
 
 
 @pytest.mark.parametrize("blueprint", [CLINIC, *NASTY], ids=lambda path: path.stem)
@@ -111,6 +80,7 @@ class Mutation:
     pattern: str
     replacement: str
     noticed_by: str
+    platform: str = "clinic"
 
 
 MUTATIONS = [
@@ -310,15 +280,55 @@ MUTATIONS = [
         "role: Role",
         "integration/test_accounts.py",
     ),
+    Mutation(
+        "guards are not asked",
+        "records.py",
+        r"transition\.guard is not None and",
+        "False and transition.guard is not None and",
+        "lifecycle",
+        "together",
+    ),
+    Mutation(
+        "a guard asks for one thing less",
+        "routes/booking.py",
+        r"        record\.kind == \"double\"\n        and ",
+        "        ",
+        "lifecycle",
+        "together",
+    ),
+    Mutation(
+        "a unique set is kept by nobody",
+        "migrations/versions/0001_initial.py",
+        r"        sa\.UniqueConstraint\(\"chamber_id\", \"starts_at\"[^)]*\),\n",
+        "",
+        "integration/test_records.py",
+        "together",
+    ),
+    Mutation(
+        "a unique set has a member less",
+        "migrations/versions/0001_initial.py",
+        r"sa\.UniqueConstraint\(\"chamber_id\", \"starts_at\"",
+        'sa.UniqueConstraint("starts_at"',
+        "integration/test_records.py",
+        "together",
+    ),
+    Mutation(
+        "a search is content with any word",
+        "pagination.py",
+        r"split\(\)\[:MOST_WORDS\]",
+        "split()[:1]",
+        "integration/test_lists.py",
+        "together",
+    ),
 ]
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
 def test_mistake_is_noticed(
-    mutation: Mutation, clinic: Path, tmp_path: Path, environment: Environment
+    mutation: Mutation, clinic: Path, together: Path, tmp_path: Path, environment: Environment
 ) -> None:
     project = tmp_path / "project"
-    shutil.copytree(clinic, project)
+    shutil.copytree({"clinic": clinic, "together": together}[mutation.platform], project)
     file = project / "app" / mutation.file
     before = file.read_text("utf-8")
     after = re.sub(mutation.pattern, mutation.replacement, before)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import asyncpg
@@ -22,6 +24,7 @@ from engine.kernel.errors import (
 )
 from engine.trust.tenants import CreateTenant
 from engine.trust.tokens import IssueToken, RevokeToken, draw
+from storage.connections import Connections
 from storage.feed import PostgresFeed
 from tests.conftest import TestDatabase
 from tests.integration.conftest import execute, owner
@@ -227,6 +230,43 @@ async def test_a_quiet_stream_shows_signs_of_life_on_a_busy_database(
             await stream.aclose()  # type: ignore[attr-defined]
     finally:
         busy.cancel()
+
+
+class Faltering(Connections):
+    """Connections of which one is lost: the tenth to be borrowed."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.lost = asyncio.Event()
+        self._borrowed = 0
+
+    @asynccontextmanager
+    async def borrow(self) -> AsyncIterator[asyncpg.Connection]:
+        self._borrowed += 1
+        if self._borrowed == 10:
+            self.lost.set()
+            raise ConnectionResetError
+        async with super().borrow() as connection:
+            yield connection
+
+
+async def test_a_subscriber_outlives_a_lost_connection(
+    installation: Installation, postgres: TestDatabase, tenant: str
+) -> None:
+    """It is told of the next event, and not only when its next sign of life is due."""
+    connections = Faltering(postgres.app_url)
+    feed = PostgresFeed(connections, interval=0.01, heartbeat=3600)
+    waiting = asyncio.ensure_future(anext(feed.subscribe(tenant, after=None)))
+    try:
+        async with asyncio.timeout(60):
+            # By then the subscriber has read what there is, and only its feed still asks.
+            await connections.lost.wait()
+            await execute(installation, tenant, CreatePlatform(name="shop"))
+            event = await waiting
+    finally:
+        await connections.close()
+    assert event is not None
+    assert event.type == "platform.requested"
 
 
 async def test_the_executor_sees_keys_of_work_and_nothing_else(postgres: TestDatabase) -> None:

@@ -1,7 +1,7 @@
 """Readers of the feed miss nothing, see nothing twice and keep each stream's order.
 
 Writers append, roll back, pause, and hold long transactions that begin before others and commit
-after them. The full size is 200,000 events (`tests.integration.scale`).
+after them, 200,000 events in all (`tests.integration.scale`).
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ async def follow(url: str, tenant: str, sink: Sink, done: Callable[[], bool]) ->
 async def test_no_event_is_missed_doubled_or_out_of_order(
     postgres: TestDatabase, tenant: str
 ) -> None:
-    total = sized(200_000, 1)
+    total = sized(200_000)
     share, rest = divmod(total, WRITERS)
     writers = [
         Writer(postgres.app_url, tenant, number, share + (number < rest))

@@ -31,12 +31,14 @@ from engine.ledger.tenancy import archivist
 from engine.ledger.tenancy.archive import PART, Inspected, inspect
 from engine.ledger.transparency.export import Trust
 from engine.ledger.transparency.notes import Checkpoint
+from engine.ledger.transparency.publishing.witnessing import TrustLog, WitnessCheckpoint
 from engine.ledger.webhooks.endpoints import AddWebhook
 from engine.ledger.webhooks.store import Deliveries
 from engine.trust.tenants import CreateTenant, ExportTenant
 from engine.trust.tokens import IssueToken, draw
 from storage.portability import CONTENTS, DERIVED, EXPORTED, HEADS
 from tests.conftest import TestDatabase
+from tests.contracts.leaves import LOG, SIGNER
 from tests.integration.conftest import execute, owner
 from tests.integration.test_event_store import notes
 from tests.integration.test_ledger import call
@@ -67,6 +69,8 @@ async def furnish(installation: Installation, tenant: str) -> str:
     await installation.streams.append(tenant, [Append("note", "a", named)], origin)
     await spend(installation, tenant)
     await subscribe(installation, tenant)
+    await execute(installation, tenant, TrustLog(vkey=SIGNER.verifier.vkey))
+    await execute(installation, tenant, WitnessCheckpoint(old=0, proof=[], note=LOG.note(3)))
     return token
 
 

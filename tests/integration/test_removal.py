@@ -258,7 +258,7 @@ async def test_the_files_of_a_tenant_go_and_those_of_others_stay(tmp_path: Path)
 async def test_over_http(
     installation: Installation, postgres: TestDatabase, purge: PostgresPurge, tenant: str
 ) -> None:
-    await furnish(installation, tenant)
+    theirs = bearer(await furnish(installation, tenant))
     async with (
         served(create_api(installation, ScriptedGateway())) as address,
         httpx.AsyncClient(base_url=f"{address}{API}") as client,
@@ -274,6 +274,11 @@ async def test_over_http(
         made = await client.delete(path)
         assert made.status_code == 202, made.text
         assert made.json()["deleted"]["size"] > 0
+        for method, path_ in (("GET", "/platforms"), ("GET", "/runs"), ("POST", "/platforms")):
+            refused = await client.request(method, path_, headers=theirs, json={"name": "x"})
+            assert (refused.status_code, refused.json()["code"]) == (401, "unauthenticated")
+        shop = await client.get(f"{address}/p/{tenant}/shop/")
+        assert (shop.status_code, shop.json()["code"]) == (404, "tenant_deleted")
         visit = {"x-webnova-tenant": tenant}
         assert (await client.get("/platforms", headers=visit)).status_code == 404
         assert (await client.get(f"{path}/export")).status_code == 409

@@ -19,7 +19,6 @@ from engine.kernel.dispatch import answer_as
 from engine.kernel.errors import Forbidden, InvalidInput, NotFound
 from engine.ledger.transparency.canonical import event_bytes
 from engine.ledger.transparency.export import Report
-from engine.ledger.transparency.files import FilePublisher
 from engine.ledger.transparency.merkle import (
     Frontier,
     hash_leaf,
@@ -29,6 +28,7 @@ from engine.ledger.transparency.merkle import (
 from engine.ledger.transparency.notes import Checkpoint, Note, decoded, opened
 from engine.ledger.transparency.proofs import LogContradiction, tree_root
 from engine.ledger.transparency.publication import Notary
+from engine.ledger.transparency.publishing.files import FilePublisher
 from engine.ledger.transparency.queries import (
     ConsistencyProof,
     GetLogHead,

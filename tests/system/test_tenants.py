@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from engine.kernel.errors import Forbidden
+from serve_apps.preview import FRESH_S
 from tests.system.conftest import small, succeeded
 from webnova import Client
 from webnova.stack.local import Stack
@@ -29,6 +30,7 @@ def test_a_suspended_tenant_rests_and_goes_on_where_it_was(stack: Stack, client:
         client.suspend_tenant("resting", "an unpaid bill")
         with pytest.raises(Forbidden, match="suspended"):
             theirs.platform("stall")
+        time.sleep(FRESH_S)  # the gateway may know the address for so long
         assert httpx.get(health, timeout=30).status_code >= 400
         events = list(client.events())
         assert any(event.type == "tenant.suspended" for event in events)

@@ -16,6 +16,7 @@ from webnova.cli import (
     cost_commands,
     doctor_command,
     eventing_commands,
+    format_commands,
     job_commands,
     platform_commands,
     project_commands,
@@ -24,6 +25,7 @@ from webnova.cli import (
     subject_commands,
     tenant_commands,
     version_commands,
+    witness_commands,
 )
 from webnova.cli.exits import MEANINGS
 from webnova.cli.output import json_for_all, tenant_to_act_in
@@ -84,7 +86,10 @@ for _name, _function, _panel in (
     ("cancel", platform_commands.cancel, _PLATFORMS),
     ("forecast", cost_commands.forecast, _COST),
     ("generate", project_commands.generate, _FILES),
+    ("undo", project_commands.undo, _FILES),
     ("test", project_commands.test, _FILES),
+    ("import", format_commands.import_source, _FILES),
+    ("export", format_commands.export, _FILES),
     ("shapes", project_commands.shapes, _FILES),
 ):
     app.command(_name, rich_help_panel=_panel)(_function)
@@ -100,6 +105,12 @@ _audit.command("checkpoint")(audit_commands.checkpoint)
 _audit.command("export")(audit_commands.export)
 _audit.command("verify")(audit_commands.verify)
 _audit.command("prove")(audit_commands.prove)
+_witness = typer.Typer(help="Cosign the checkpoints of others' logs.", no_args_is_help=True)
+_witness.command("show")(witness_commands.show)
+_witness.command("trust")(witness_commands.trust)
+_witness.command("list")(witness_commands.list_logs)
+_witness.command("remove")(witness_commands.remove)
+_audit.add_typer(_witness, name="witness")
 app.add_typer(_audit, name="audit")
 
 _tenant = typer.Typer(help="Who shares the installation.", no_args_is_help=True)
@@ -122,9 +133,11 @@ app.add_typer(_subject, name="subject")
 _archive = typer.Typer(
     help="Keep old months in files that verify by themselves.", no_args_is_help=True
 )
+_archive.command("list")(archive_commands.list_months)
 _archive.command("month")(archive_commands.month)
 _archive.command("drop")(archive_commands.drop)
 _archive.command("restore")(archive_commands.restore)
+_archive.command("refold")(archive_commands.refold)
 app.add_typer(_archive, name="archive", rich_help_panel=_STACK)
 
 _job = typer.Typer(help="Run Python programs on the cluster.", no_args_is_help=True)

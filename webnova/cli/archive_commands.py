@@ -1,4 +1,4 @@
-"""archive month, drop, restore: old events in files, on the machine of the stack."""
+"""archive list: what of the tenant is archived; month, drop, restore, refold: at the stack."""
 
 # ruff: noqa: PLC0415
 from __future__ import annotations
@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from engine.kernel.errors import InvalidInput, Unavailable
-from webnova.cli.command import command
+from webnova.cli.command import command, stop
+from webnova.cli.exits import ExitCode
 from webnova.cli.output import Output
+from webnova.cli.sources import connect
 
 if TYPE_CHECKING:
     from engine.kernel.secret import Secret
+    from webnova.client.tenancy import ArchivedMonth
     from webnova.compose import Archives
     from webnova.stack.home import Settings
 
@@ -28,6 +31,34 @@ Month = Annotated[str, typer.Argument(help="The month, as 2026-01 (UTC).")]
 Directory = Annotated[
     Path | None, typer.Option("--to", help="The directory of the archives; archive in the home.")
 ]
+
+
+@command
+def list_months(output: Output) -> None:
+    """List the tenant's archived months, and how long months stay in the database."""
+    found: list[ArchivedMonth] = []
+    with connect() as client:
+        page = client.archived_months()
+        found += page.items
+        while page.next is not None:
+            page = client.archived_months(page.next)
+            found += page.items
+    output.value({"items": found, "retention_days": page.retention_days})
+    output.table(
+        ["month", "events", "in the database", "bytes", "sha256", "verified"],
+        [
+            [
+                each.month,
+                str(each.events),
+                str(each.stored),
+                "" if each.bytes is None else f"{each.bytes:,}",
+                each.sha256 or "",
+                "" if each.verified_at is None else f"{each.verified_at:%Y-%m-%d %H:%M}",
+            ]
+            for each in found
+        ],
+    )
+    output.say(f"A month stays in the database for {page.retention_days} days after its end.")
 
 
 @command
@@ -92,6 +123,23 @@ def restore(output: Output, file: Annotated[Path, typer.Argument(help="An archiv
         "brought back; the others were there.",
         style="green",
     )
+
+
+@command
+def refold(output: Output, to: Directory = None) -> None:
+    """Fold anew, from the archives, documents that a newer version of WebNova folds differently.
+
+    The stack does it by itself with the archives of its home.
+    """
+    done = _run(to, lambda archives: archives.refolding.everything())
+    output.value(done)
+    output.table(
+        ["tenant", "kind", "documents", ""],
+        [[each.tenant, each.kind, str(each.documents), each.failure or ""] for each in done],
+    )
+    if any(each.failure is not None for each in done):
+        raise stop(ExitCode.UNAVAILABLE)
+    output.say("Every document is as this version folds it.", style="green")
 
 
 def _month(text: str) -> str:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,11 +21,16 @@ from webnova.cli.sources import connect, read_text, written
 if TYPE_CHECKING:
     from engine.ledger.transparency.export import Report
     from engine.ledger.transparency.notes import Checkpoint, Verifier
+    from engine.ledger.transparency.publishing.cosignatures import Cosigned, WitnessKey
     from webnova.client.models import SignedCheckpoint
 
 Keys = Annotated[
     list[str] | None,
     typer.Option("--vkey", help="A key of the log from a source that you trust; repeatable."),
+]
+Witnesses = Annotated[
+    list[str] | None,
+    typer.Option("--witness", help="The key of a witness who must have cosigned; repeatable."),
 ]
 
 
@@ -37,12 +42,13 @@ def checkpoint(
         Path | None, typer.Option(help="A checkpoint you kept: prove that the log continues it.")
     ] = None,
     vkey: Keys = None,
+    witness: Witnesses = None,
 ) -> None:
     """Print the signed checkpoint of the tenant's log as it now is. Keep it somewhere else."""
     with connect() as client:
         found = client.audit_checkpoint()
         known = _known(vkey, found.vkey)
-        new = _opened(found.note, known)
+        new, cosigners = _opened(found.note, known), _cosigned(found.note, witness)
         if since is not None:
             from engine.ledger.transparency.merkle import verify_consistency
             from engine.ledger.transparency.notes import decoded_hash
@@ -60,10 +66,12 @@ def checkpoint(
     if out is not None:
         with written(out) as file:
             file.write(found.note.encode())
-    output.value(_shown(found, new))
+    shown = [each.model_dump(mode="json") for each in cosigners]
+    output.value({**_shown(found, new), "cosigned_by": shown})
     if out is None:
         output.say(found.note.rstrip("\n"))
     output.say(f"vkey: {found.vkey}")
+    _tell_cosigners(output, cosigners)
     if since is not None:
         output.say(f"It continues the checkpoint in {since}.", style="green")
 
@@ -106,6 +114,7 @@ def verify(
         list[Path] | None,
         typer.Option(help="An archive with events that the export no longer has; repeatable."),
     ] = None,
+    witness: Witnesses = None,
 ) -> None:
     """Check every event of an export or archive against its log, signature and your checkpoints.
 
@@ -121,7 +130,8 @@ def verify(
         header = next(lines, None)
         if header is None:
             raise InvalidInput("The export is empty.", mend="Name a file that was written whole.")
-        examination = examination_of(header, Trust(keys, kept, archived))
+        trust = Trust(keys, kept, archived, _witness_keys(witness))
+        examination = examination_of(header, trust)
         for line in lines:
             examination.line(line)
         report = examination.report()
@@ -193,6 +203,32 @@ def _opened(note: str, known: list[Verifier]) -> Checkpoint:
     return opened(note, known)[0]
 
 
+def _witness_keys(vkeys: list[str] | None) -> list[WitnessKey]:
+    from engine.ledger.transparency.publishing.cosignatures import WitnessKey
+
+    return [WitnessKey.parse(each) for each in vkeys or []]
+
+
+def _cosigned(note: str, vkeys: list[str] | None) -> list[Cosigned]:
+    """Who of the given witnesses has cosigned; raises `Conflict` unless all have."""
+    from engine.ledger.transparency.publishing.cosignatures import cosigned
+
+    keys = _witness_keys(vkeys)
+    found = cosigned(note, keys)
+    for key in keys:
+        if key.vkey not in {each.vkey for each in found}:
+            raise Conflict(
+                f"The witness {key.name!r} has not cosigned the checkpoint.",
+                mend="Name it in WEBNOVA_WITNESSES of the installation, and restart that.",
+            )
+    return found
+
+
+def _tell_cosigners(output: Output, cosigners: Sequence[Cosigned]) -> None:
+    for each in cosigners:
+        output.say(f"✓ Cosigned by {each.witness} at {each.at:%Y-%m-%d %H:%M:%S} UTC.")
+
+
 def _shown(found: SignedCheckpoint, mark: Checkpoint) -> dict[str, Any]:
     from engine.ledger.transparency.notes import encoded
 
@@ -217,10 +253,11 @@ def _tell(output: Output, report: Report) -> None:
         if isinstance(report, ArchiveReport):
             whole = f"All {report.events} events of {report.month}"
         output.say(f"✓ {whole} of {report.origin} are intact.", style="green")
+    _tell_cosigners(output, report.cosigned_by)
     if not report.outside:
         output.say(
             "Nothing from outside the export took part: a file forged as a whole would pass too. "
-            "Give a checkpoint or a vkey that you kept.",
+            "Give a checkpoint, a vkey or a witness's key that you kept.",
             style="yellow",
         )
 

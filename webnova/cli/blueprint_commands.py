@@ -69,7 +69,7 @@ def show(
     from engine.forge.blueprint.canonical import canonical
     from engine.forge.blueprint.canonical import plain as as_data
 
-    blueprint = _load(source, version)
+    blueprint = load_blueprint(source, version)
     output.value(as_data(blueprint))
     output.say(canonical(blueprint).rstrip("\n"))
 
@@ -90,19 +90,19 @@ def diff(
     """
     from engine.forge.blueprint.diff import diff as compare
 
-    before, after = _last_two(old) if new is None else (_load(old), _load(new))
+    before, after = _last_two(old) if new is None else (load_blueprint(old), load_blueprint(new))
     changes = [plain(change) for change in compare(before, after)]
     breaking = any(change["breaking"] for change in changes)
     output.value({"breaking": breaking, "changes": changes})
     for change in changes:
-        mark = {"added": "+", "removed": "-", "changed": "~"}[change["kind"]]
+        mark = {"added": "+", "removed": "-"}.get(change["kind"], "~")
         warning = "  (breaking)" if change["breaking"] else ""
         output.say(f"{mark} {change['summary']}{warning}", style="red" if warning else None)
     if not changes:
         output.say("The two mean the same.")
 
 
-def _load(source: str, version: int | None = None) -> Blueprint:
+def load_blueprint(source: str, version: int | None = None) -> Blueprint:
     """From a file when there is one, otherwise from the platform `NAME` or `NAME@VERSION`."""
     from engine.forge.blueprint.source import load, load_data
 

@@ -16,7 +16,8 @@ import httpx
 import psutil  # type: ignore[import-untyped]
 import uv
 
-from engine.kernel.errors import WebNovaError
+from engine.forge.regeneration.git import Git
+from engine.kernel.errors import Unavailable, WebNovaError
 from engine.runtime.sandbox import BubblewrapDriver
 from webnova.cli.shapes import Finding
 from webnova.stack.home import Settings
@@ -52,6 +53,14 @@ def operating_system(settings: Settings) -> Finding:
         mend = "Sandboxes are isolated on Linux only; use a Linux machine for untrusted code."
         return _warning("system", found, mend)
     return _ok("system", found)
+
+
+def git(settings: Settings) -> Finding:
+    try:
+        found = Git.find(Path.cwd())
+    except Unavailable as error:
+        return _warning("git", error.detail, f"{error.mend} `webnova generate` needs it.")
+    return _ok("git", f"{found.text('version').partition('version ')[2]} at {found.program}")
 
 
 def home(settings: Settings) -> Finding:
@@ -190,6 +199,7 @@ CHECKS: tuple[Check, ...] = (
     user_namespaces,
     sandbox,
     uv_program,
+    git,
     postgres,
     language,
     stack,

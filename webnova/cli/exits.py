@@ -14,6 +14,7 @@ class ExitCode(IntEnum):
     UNAVAILABLE = 3
     NOT_FOUND = 4
     DENIED = 5
+    CONFLICTS = 6
     INTERRUPTED = 130
 
 
@@ -24,6 +25,7 @@ MEANINGS = {
     ExitCode.UNAVAILABLE: "not running, or not available now",
     ExitCode.NOT_FOUND: "no such platform, run, version or file",
     ExitCode.DENIED: "no token, or one without the permission",
+    ExitCode.CONFLICTS: "done, but a person has to resolve conflicts",
     ExitCode.INTERRUPTED: "interrupted by Ctrl-C",
 }
 

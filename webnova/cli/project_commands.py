@@ -27,32 +27,48 @@ EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "description.en.txt
 @command
 def generate(
     output: Output,
-    file: Annotated[Path, typer.Argument(help="A Blueprint in YAML or JSON; - reads it.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The directory for the project.")],
-    force: Annotated[
-        bool, typer.Option("--force", help="Overwrite generated files that were edited.")
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="A Blueprint; - reads it. Without one, blueprint.yaml in --out."),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The directory for the project.")] = Path(
+        "."
+    ),
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")
     ] = False,
     frontend: Annotated[
         str | None,
         typer.Option("--frontend", help="The pages: react or none; left out, the Blueprint's."),
     ] = None,
+    adopt: Annotated[
+        bool, typer.Option("--adopt", help="Generate beside files that were there before.")
+    ] = False,
+    renamed: Annotated[
+        list[str] | None,
+        typer.Option(metavar="OLD=NEW", help="An entity that has another name now; repeatable."),
+    ] = None,
 ) -> None:
-    """Write the project of a Blueprint: the backend, the pages that it asks for, its tests, its
-    Dockerfile and README.
+    """Write the project of a Blueprint, or bring it up to date with it: the backend, the pages
+    that it asks for, its tests, its Dockerfile and README.
 
-    The same Blueprint gives the same bytes. Files that you added are left alone, and files that
-    you edited are never overwritten without --force.
+    What you edited stays: changes are merged with it. Where you and the generator changed the same
+    lines, both are marked in the file and the command ends with code 6. `webnova undo` takes
+    everything back.
     """
-    from engine.forge.assembly import generate_project, with_frontend
     from engine.forge.blueprint.source import load
-    from webnova.cli.project_files import write_project
+    from engine.forge.generate import BLUEPRINT, generate_project, with_frontend
+    from engine.forge.regeneration.regenerate import Wishes, regenerate
+    from webnova.cli.regeneration_text import pairs_of, tell
 
     began = time.monotonic()
-    blueprint = load(read_bytes(file), filename=file.name).blueprint
+    source = file if file is not None else existing_directory(out) / BLUEPRINT
+    blueprint = load(read_bytes(source), filename=source.name).blueprint
     if frontend is not None:
         blueprint = with_frontend(blueprint, frontend)
     bundle = generate_project(blueprint)
-    written = write_project(bundle, out, force=force)
+    wishes = Wishes(adopt=adopt, dry_run=dry_run, renamed=pairs_of(renamed or []))
+    done = regenerate(out, bundle, wishes)
     took = time.monotonic() - began
     output.value(
         {
@@ -60,16 +76,36 @@ def generate(
             "out": str(out),
             "files": len(bundle.files),
             "bytes": sum(map(len, bundle.files.values())),
-            "written": written.changed,
+            "written": len(done.added) + len(done.updated),
             "digest": bundle.digest,
             "duration_s": round(took, 3),
+            "dry_run": dry_run,
+            **done.model_dump(mode="json"),
         }
     )
-    output.say(
-        f"{blueprint.name}: {len(bundle.files)} files in {out} ({written.changed} written,"
-        f" {written.removed} removed), {seconds(took)}."
-    )
-    output.say(f"  → webnova test {out}")
+    output.say(f"{blueprint.name}: {len(bundle.files)} files in {out}, {seconds(took)}.")
+    tell(output, done, dry_run=dry_run)
+    if done.conflicts or done.still_open:
+        raise stop(ExitCode.CONFLICTS)
+    if not dry_run:
+        output.say(f"  → webnova test {out}")
+
+
+@command
+def undo(
+    output: Output,
+    directory: Annotated[Path, typer.Argument(help="What `webnova generate` wrote.")],
+) -> None:
+    """Take the last `webnova generate` of a directory back. Once more brings it back again.
+
+    What the files hold now is kept as a commit first.
+    """
+    from engine.forge.regeneration.regenerate import undo as take_back
+    from webnova.cli.regeneration_text import tell
+
+    done = take_back(existing_directory(directory))
+    output.value(done)
+    tell(output, done)
 
 
 @command

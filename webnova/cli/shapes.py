@@ -6,12 +6,16 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, RootModel
 
+from engine.forge.formats.report import Report as FormatReport
+from engine.forge.regeneration.outcome import Regeneration
 from engine.ledger.archive.archiving import ArchiveFile
 from engine.ledger.archive.examination import ArchiveReport
 from engine.ledger.archive.retention import DroppedMonth, RestoredMonth
+from engine.ledger.documents import Refolded
 from engine.ledger.tenancy.archive import Inspected
 from engine.ledger.transparency.export import Report
-from webnova.client import models, subjects, tenancy
+from engine.ledger.transparency.publishing.cosignatures import Cosigned
+from webnova.client import models, subjects, tenancy, witnessing
 from webnova.client.eventing_models import (
     DeadLetter,
     Delivery,
@@ -77,16 +81,17 @@ class TestReport(BaseModel):
     failures: list[Failure]
 
 
-class Generated(BaseModel):
+class Generated(Regeneration):
     """`generate`"""
 
     name: str
     out: str
     files: int
     bytes: int
-    written: int = Field(description="Files whose content changed.")
-    digest: str = Field(description="SHA-256 over all paths and contents.")
+    written: int = Field(description="Files that were added or have another content.")
+    digest: str = Field(description="SHA-256 over all paths and contents that are generated.")
     duration_s: float
+    dry_run: bool = Field(description="Whether this only says what would be done.")
 
 
 class Validity(BaseModel):
@@ -101,7 +106,7 @@ class Validity(BaseModel):
 
 class BlueprintChange(BaseModel):
     path: str
-    kind: Literal["added", "removed", "changed"]
+    kind: Literal["added", "removed", "changed", "renamed"]
     old: Any = None
     new: Any = None
     breaking: bool
@@ -113,6 +118,24 @@ class Differences(BaseModel):
 
     breaking: bool
     changes: list[BlueprintChange]
+
+
+class ImportedSource(FormatReport):
+    """`import`: the account of every construct; `blueprint` when it went into no file."""
+
+    name: str
+    out: str | None
+    blueprint: dict[str, Any] | None
+
+
+class ExportedText(BaseModel):
+    """`export`: `text` when it went into no file."""
+
+    name: str
+    format: str
+    media_type: str
+    out: str | None
+    text: str | None
 
 
 class LogLines(BaseModel):
@@ -153,6 +176,7 @@ class KeptCheckpoint(BaseModel):
     root: str = Field(description="Root hash of the tree, standard base64.")
     note: str = Field(description="The checkpoint as a C2SP signed note.")
     vkey: str
+    cosigned_by: list[Cosigned] = Field(description="Of the witnesses that were named.")
 
 
 class Exported(BaseModel):
@@ -223,6 +247,21 @@ class ArchiveRows(RootModel[list[ArchiveFile]]):
     """What `webnova archive month` prints."""
 
 
+class WitnessedLogRows(RootModel[list[witnessing.WitnessedLog]]):
+    """`audit witness list`"""
+
+
+class ArchivedMonths(BaseModel):
+    """`archive list`"""
+
+    items: list[tenancy.ArchivedMonth]
+    retention_days: int
+
+
+class RefoldedRows(RootModel[list[Refolded]]):
+    """`archive refold`"""
+
+
 class VerifyReport(RootModel[ArchiveReport | Report]):
     """What `webnova audit verify` prints: of an archive, or of an export."""
 
@@ -243,7 +282,10 @@ SHAPES: dict[str, type[BaseModel]] = {
     "events": Event,
     "logs": LogLines,
     "generate": Generated,
+    "undo": Regeneration,
     "test": TestReport,
+    "import": ImportedSource,
+    "export": ExportedText,
     "blueprint validate": Validity,
     "blueprint diff": Differences,
     "history list": VersionList,
@@ -291,6 +333,10 @@ SHAPES: dict[str, type[BaseModel]] = {
     "audit export": Exported,
     "audit verify": VerifyReport,
     "audit prove": ProvenEvent,
+    "audit witness show": witnessing.Witness,
+    "audit witness list": WitnessedLogRows,
+    "audit witness trust": witnessing.WitnessedLog,
+    "audit witness remove": witnessing.WitnessedLog,
     "tenant create": tenancy.TenantCreated,
     "tenant list": TenantRows,
     "tenant show": tenancy.Tenant,
@@ -303,8 +349,10 @@ SHAPES: dict[str, type[BaseModel]] = {
     "tenant recipient": subjects.Recipient,
     "subject show": subjects.Subject,
     "subject erase": subjects.Subject,
+    "archive list": ArchivedMonths,
     "archive month": ArchiveRows,
     "archive drop": DroppedMonth,
     "archive restore": RestoredMonth,
+    "archive refold": RefoldedRows,
     "job submit": Job,
 }

@@ -147,6 +147,16 @@ class AsyncClient(AsyncMeteringCalls, AsyncTenancyCalls):
     async def diff(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[models.Change]:
         return (await self.do(operations.diff(old, new))).changes
 
+    async def import_source(
+        self, text: str, form: str, *, dialect: str | None = None, name: str | None = None
+    ) -> models.ImportedBlueprint:
+        """A Blueprint from a foreign format, and what became of each construct of it."""
+        return await self.do(operations.import_source(text, form, dialect, name))
+
+    async def export_as(self, content: Mapping[str, Any], to: str) -> str:
+        """A Blueprint as OpenAPI, DBML, Mermaid or JSON Schema."""
+        return await self.do(operations.export_as(content, to))
+
     async def blueprint_schema(self) -> dict[str, Any]:
         """The JSON Schema of the Blueprint language."""
         return await self.do(operations.blueprint_schema())

@@ -251,7 +251,7 @@ class Change(Answer):
     """One difference of two Blueprints; `breaking` ones can hurt stored records or users."""
 
     path: str
-    kind: Literal["added", "removed", "changed"]
+    kind: Literal["added", "removed", "changed", "renamed"]
     old: Any = None
     new: Any = None
     breaking: bool
@@ -278,6 +278,34 @@ class Validation(Answer):
     valid: bool
     warnings: list[Problem]
     blueprint: dict[str, Any]
+
+
+class ImportEntry(Answer):
+    """One construct of an imported source; what was changed or dropped has a `reason`."""
+
+    outcome: Literal["carried", "changed", "dropped"]
+    kind: str
+    source: str
+    line: int | None = None
+    column: int | None = None
+    path: str | None = None
+    reason: str | None = None
+    mend: str | None = None
+
+
+class ImportReport(Answer):
+    format: str
+    carried: int
+    changed: int
+    dropped: int
+    entries: list[ImportEntry]
+
+
+class ImportedBlueprint(Answer):
+    """A Blueprint made from a foreign format, and the account of how it came about."""
+
+    blueprint: dict[str, Any]
+    report: ImportReport
 
 
 class Token(Answer):

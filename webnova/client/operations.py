@@ -39,7 +39,7 @@ class Operation(Generic[T]):
     params: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     key: str | None = None
-    content: Iterable[bytes] | AsyncIterable[bytes] | None = None
+    content: bytes | Iterable[bytes] | AsyncIterable[bytes] | None = None
 
     @property
     def writes(self) -> bool:
@@ -204,6 +204,24 @@ def validate(
 def diff(old: Mapping[str, Any], new: Mapping[str, Any]) -> Operation[models.Changes]:
     body = {"old": old, "new": new}
     return Operation("POST", path("blueprints", "diff"), reading(models.Changes), json=body)
+
+
+def import_source(
+    text: str, form: str, dialect: str | None = None, name: str | None = None
+) -> Operation[models.ImportedBlueprint]:
+    return Operation(
+        "POST",
+        path("blueprints", "import"),
+        reading(models.ImportedBlueprint),
+        params={"from": form, "dialect": dialect, "name": name},
+        headers={"content-type": "text/plain; charset=utf-8"},
+        content=text.encode(),
+    )
+
+
+def export_as(content: Mapping[str, Any], to: str) -> Operation[str]:
+    body = {"content": content}
+    return Operation("POST", path("blueprints", "export"), _text, json=body, params={"to": to})
 
 
 def blueprint_schema() -> Operation[dict[str, Any]]:

@@ -146,6 +146,16 @@ class Client(MeteringCalls, TenancyCalls):
     def diff(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[models.Change]:
         return self.do(operations.diff(old, new)).changes
 
+    def import_source(
+        self, text: str, form: str, *, dialect: str | None = None, name: str | None = None
+    ) -> models.ImportedBlueprint:
+        """A Blueprint from a foreign format, and what became of each construct of it."""
+        return self.do(operations.import_source(text, form, dialect, name))
+
+    def export_as(self, content: Mapping[str, Any], to: str) -> str:
+        """A Blueprint as OpenAPI, DBML, Mermaid or JSON Schema."""
+        return self.do(operations.export_as(content, to))
+
     def blueprint_schema(self) -> dict[str, Any]:
         """The JSON Schema of the Blueprint language."""
         return self.do(operations.blueprint_schema())

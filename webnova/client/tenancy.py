@@ -55,6 +55,36 @@ class TenantCreated(Tenant):
     token: str | None = None
 
 
+class ArchivedMonth(Answer):
+    """A month of events with an archive; `stored` of the `events` are in the database now.
+
+    `size` and `root` are of the log in the archive's checkpoint, `bytes` and `sha256` of its file.
+    """
+
+    month: str
+    events: int
+    stored: int
+    first_leaf: int
+    last_leaf: int
+    size: int | None
+    root: str | None
+    bytes: int | None
+    sha256: str | None
+    verified_at: datetime | None
+
+
+class ArchivedMonths(Page[ArchivedMonth]):
+    """`retention_days`: a month stays in the database for so many days after its end, unless
+    whoever drops it names others."""
+
+    retention_days: int
+
+
+def archived_months(after: str | None, limit: int) -> Operation[ArchivedMonths]:
+    read, params = reading(ArchivedMonths), {"after": after, "limit": limit}
+    return Operation("GET", path("archive", "months"), read, params=params)
+
+
 def create_tenant(name: str, title: str, key: str | None = None) -> Operation[TenantCreated]:
     body = {"name": name, "title": title}
     read = reading(TenantCreated)

@@ -12,6 +12,7 @@ from webnova.client.operations import Operation
 from webnova.client.streaming import Stream
 
 T = TypeVar("T")
+PAGE = 100
 
 
 class TenancyCalls(ABC):
@@ -71,6 +72,11 @@ class TenancyCalls(ABC):
         """
         content = tenancy.FileContent(file)
         return self.do(tenancy.import_tenant(content, vkeys, idempotency_key))
+
+    def archived_months(self, after: str | None = None) -> tenancy.ArchivedMonths:
+        """Months of events that archives stand in for, past the month `after`, and how long
+        months stay in the database."""
+        return self.do(tenancy.archived_months(after, PAGE))
 
     def recipient(self) -> str:
         """The installation's key, for which another one may seal keys of personal data."""
@@ -148,6 +154,11 @@ class AsyncTenancyCalls(ABC):
         """
         content = tenancy.AsyncFileContent(file)
         return await self.do(tenancy.import_tenant(content, vkeys, idempotency_key))
+
+    async def archived_months(self, after: str | None = None) -> tenancy.ArchivedMonths:
+        """Months of events that archives stand in for, past the month `after`, and how long
+        months stay in the database."""
+        return await self.do(tenancy.archived_months(after, PAGE))
 
     async def recipient(self) -> str:
         """The installation's key, for which another one may seal keys of personal data."""

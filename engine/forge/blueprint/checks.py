@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
 from engine.forge.blueprint.constraints import check_field
+from engine.forge.blueprint.guards import check_guards
 from engine.forge.blueprint.model import (
     Access,
     Blueprint,
@@ -25,6 +26,7 @@ from engine.forge.blueprint.model import (
 from engine.forge.blueprint.names import ADMIN, check_names
 from engine.forge.blueprint.problems import Finding, Path, quoted, unknown
 from engine.forge.blueprint.sets import check_sets
+from engine.forge.blueprint.stored import check_stored
 
 MAX_PATTERNS = 300
 """Fields with a pattern: each one costs up to some 20 ms to compile, wherever it is used."""
@@ -45,6 +47,9 @@ def check(blueprint: Blueprint) -> list[Finding]:
     findings = [*check_names(blueprint), *_lists(blueprint)]
     for name, entity in blueprint.entities.items():
         findings += _entity(blueprint, ("entities", name), entity)
+    if not any(finding.severity == "error" for finding in findings):
+        findings += check_guards(blueprint)
+    findings += check_stored(blueprint)
     findings += _cycles(blueprint)
     findings += _unused(blueprint)
     return findings

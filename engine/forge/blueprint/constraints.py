@@ -98,7 +98,7 @@ def _as_generated(blueprint: Blueprint, path: Path, spec: FieldSpec) -> Iterator
 def _misplaced(path: Path, spec: FieldSpec) -> Iterator[Finding]:
     if spec.type is FieldType.JSON:
         for name in ("unique", "default"):
-            if getattr(spec, name):
+            if spec.unique if name == "unique" else spec.default is not None:
                 message = f"`{name}` doesn't apply to type `json`: databases compare it differently"
                 yield Finding((*path, name), message, at="key")
         if spec.data_class is DataClass.SECRET:

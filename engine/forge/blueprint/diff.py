@@ -11,9 +11,12 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from engine.forge.blueprint.model import Blueprint
 from engine.forge.blueprint.problems import Path, dotted
 
+Kind = Literal["added", "removed", "changed", "renamed"]
+
 
 class Change(BaseModel):
-    """One change. `old` and `new` are JSON values; the one that does not exist is `None`.
+    """One change. `old` and `new` are JSON values; the one that does not exist is `None`. Of what
+    was renamed they are the names, and `path` is the new place.
 
     `breaking` is true if stored records may not fit any more, or if somebody who used the platform
     may find something gone, refused or meaning something else.
@@ -22,7 +25,7 @@ class Change(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     path: str
-    kind: Literal["added", "removed", "changed"]
+    kind: Kind
     old: JsonValue = None
     new: JsonValue = None
     breaking: bool
@@ -50,6 +53,7 @@ _NARROWER: dict[str, Callable[[Any, Any], bool]] = {
     "kind": lambda old, new: True,
     "field": lambda old, new: True,
     "self_registration": lambda old, new: not new,
+    "guard": lambda old, new: new is not None,
     "from": lambda old, new: not set(old or ()) <= set(new or ()),
     "roles": lambda old, new: not set(old or ()) <= set(new or ()),
 }
@@ -69,7 +73,7 @@ class _Step:
     """One place where the two differ; a missing side is `None`."""
 
     path: Path
-    kind: Literal["added", "removed", "changed"]
+    kind: Kind
     old: Any
     new: Any
 
@@ -78,7 +82,8 @@ def diff(old: Blueprint, new: Blueprint) -> list[Change]:
     """Changes from `old` to `new`, in the order of declaration; empty if they mean the same.
 
     A part that came or went is one change. The order of names, and of lists whose order means
-    nothing, is not a change. A renamed part is one that went and one that came.
+    nothing, is not a change. A part that says what it is stored as was renamed when a part went
+    that is stored there; otherwise a renamed part is one that went and one that came.
     """
     steps = _compare((), _dump(old), _dump(new))
     return [change for step in steps for change in _changes(step)]
@@ -90,6 +95,12 @@ def _dump(blueprint: Blueprint) -> Any:
 
 def _compare(path: Path, old: Any, new: Any) -> Iterator[_Step]:
     if isinstance(old, dict) and isinstance(new, dict) and not _whole(path):
+        former = _renamed(path, old, new)
+        for key, before in former.items():
+            yield _Step((*path, key), "renamed", before, key)
+            yield from _compare((*path, key), _unplaced(old[before]), _unplaced(new[key]))
+        old = {key: value for key, value in old.items() if key not in former.values()}
+        new = {key: value for key, value in new.items() if key not in former}
         for key in [*old, *(key for key in new if key not in old)]:
             at = (*path, key)
             if key not in old:
@@ -99,10 +110,23 @@ def _compare(path: Path, old: Any, new: Any) -> Iterator[_Step]:
             else:
                 yield from _compare(at, old[key], new[key])
     elif _form(path, old) != _form(path, new):
-        kind: Literal["added", "removed", "changed"] = "changed"
+        kind: Kind = "changed"
         if path[-1] == "lifecycle":
             kind = "added" if old is None else "removed" if new is None else "changed"
         yield _Step(path, kind, old, new)
+
+
+def _renamed(path: Path, old: dict[str, Any], new: dict[str, Any]) -> dict[str, str]:
+    """For each part that came, the one that went and was stored in the same place."""
+    if path != ("entities",) and not (len(path) == 3 and path[2] in ("fields", "relations")):
+        return {}
+    gone = {old[key]["stored_as"] or key: key for key in old if key not in new}
+    came = {key: value["stored_as"] or key for key, value in new.items() if key not in old}
+    return {key: gone[stored] for key, stored in came.items() if stored in gone}
+
+
+def _unplaced(part: dict[str, Any]) -> dict[str, Any]:
+    return part | {"stored_as": None}
 
 
 def _whole(path: Path) -> bool:
@@ -172,6 +196,10 @@ def _access(step: _Step) -> Change:
 
 
 def _judge(step: _Step) -> tuple[bool, str]:
+    if step.kind == "renamed":
+        what = _NOUNS["entities"] if len(step.path) == 2 else f"{step.path[1]}."
+        joint = " " if len(step.path) == 2 else ""
+        return True, f"{what}{joint}{step.old} was renamed to {step.new}; its data stays"
     if step.kind != "changed":
         return _came_or_went(step)
     owner, key = _owner(step.path), str(step.path[-1])

@@ -45,6 +45,9 @@ Prose = Annotated[
 ]
 
 
+Expression = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+
+
 class Part(BaseModel):
     """Base of every part of a Blueprint: unknown keys are errors, values don't change."""
 
@@ -129,6 +132,9 @@ class FieldSpec(Part):
     """ISO 4217, for money; its minor unit is the number of digits after the point."""
     data_class: DataClass | None = None
     """What kind of sensitive data it holds. A `secret` is accepted and never given back."""
+    stored_as: MemberName | None = None
+    """The former name, after it got another one: what is stored stays where it is, without a
+    migration, and the version before goes on working beside this one."""
 
 
 class RelationKind(StrEnum):
@@ -160,6 +166,9 @@ class Relation(Part):
     """Must every record have it?"""
     on_delete: OnDelete = OnDelete.RESTRICT
     """What happens to this record when the one that it refers to is deleted."""
+    stored_as: MemberName | None = None
+    """The former name, after it got another one: what is stored stays where it is, without a
+    migration, and the version before goes on working beside this one."""
 
 
 class Scope(StrEnum):
@@ -200,6 +209,9 @@ class Transition(Part):
     """The state that it leads to."""
     roles: list[MemberName] = []
     """Who may make it, beside `admin`."""
+    guard: Expression | None = None
+    """A condition on the record's own fields and relations, such as `paid_on is not null`. While
+    it does not hold the move is refused."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -248,6 +260,9 @@ class Entity(Part):
     indexes: Annotated[list[Indexed], Field(max_length=MAX_SETS)] = []
     """Fields, to-one relations and the state field that are looked up together, often the first
     alone."""
+    stored_as: TypeName | None = None
+    """The former name, after it got another one: what is stored stays where it is, without a
+    migration, and the version before goes on working beside this one."""
 
 
 class Role(Part):

@@ -17,6 +17,7 @@ from engine.forge.resolve import (
     ResolvedRelation,
     ResolvedTransition,
 )
+from engine.forge.testing.guards import readiness
 from engine.forge.testing.literals import Call, Name, fits, source
 from engine.forge.testing.rooms import PLENTY, rooms, values_of
 
@@ -146,7 +147,7 @@ def _entity(entity: ResolvedEntity, platform: ResolvedPlatform) -> Call:
     if entity.search:
         arguments["search"] = entity.search
     if entity.unique_sets:
-        arguments["unique"] = tuple(each.columns for each in entity.unique_sets)
+        arguments["unique"] = tuple(each.fields for each in entity.unique_sets)
     access = {
         role.name: {
             verb: scope.value
@@ -159,7 +160,8 @@ def _entity(entity: ResolvedEntity, platform: ResolvedPlatform) -> Call:
     if any(access.values()):
         arguments["access"] = {role: verbs for role, verbs in access.items() if verbs}
     if entity.lifecycle is not None:
-        arguments["lifecycle"] = _lifecycle(entity.lifecycle)
+        distinct = _distinct(platform)
+        arguments["lifecycle"] = _lifecycle(entity, entity.lifecycle, distinct)
     return Call("Entity", arguments)
 
 
@@ -213,7 +215,7 @@ def _relation(relation: ResolvedRelation) -> Call:
     return Call("Relation", arguments)
 
 
-def _lifecycle(lifecycle: ResolvedLifecycle) -> Call:
+def _lifecycle(entity: ResolvedEntity, lifecycle: ResolvedLifecycle, distinct: int) -> Call:
     arguments: dict[str, object] = {
         "field": lifecycle.field,
         "initial": lifecycle.initial.name,
@@ -222,11 +224,13 @@ def _lifecycle(lifecycle: ResolvedLifecycle) -> Call:
     if lifecycle.filters and lifecycle.filters[0].parameter != lifecycle.field:
         arguments["parameter"] = lifecycle.filters[0].parameter
     if lifecycle.transitions:
-        arguments["transitions"] = tuple(map(_transition, lifecycle.transitions))
+        arguments["transitions"] = tuple(
+            _transition(entity, move, distinct) for move in lifecycle.transitions
+        )
     return Call("Lifecycle", arguments)
 
 
-def _transition(move: ResolvedTransition) -> Call:
+def _transition(entity: ResolvedEntity, move: ResolvedTransition, distinct: int) -> Call:
     arguments: dict[str, object] = {
         "name": move.name,
         "sources": tuple(state.name for state in move.sources),
@@ -235,4 +239,9 @@ def _transition(move: ResolvedTransition) -> Call:
     roles = tuple(role for role in move.roles if role != ADMIN)
     if roles:
         arguments["roles"] = roles
+    if move.guard is not None:
+        found = readiness(entity, move, distinct)
+        arguments["ready"] = dict(found.ready)
+        if found.unready is not None:
+            arguments["unready"] = dict(found.unready)
     return Call("Transition", arguments)

@@ -11,6 +11,7 @@ from engine.kernel.errors import Conflict, NotFound
 from engine.ledger.archive.examination import ArchiveReport, event_lines, examined
 from engine.ledger.archive.files import (
     ArchiveHeader,
+    digest_of,
     header_line,
     place_of,
     sealed,
@@ -165,7 +166,17 @@ class Archivist:
             first = index if first < 0 else first
         if next(lines, None) is not None:
             raise _differs(path, tenant, "It holds events that the database does not.")
-        return Compared(Archived(month, first, index, report.events), place)
+        archived = Archived(
+            month=month,
+            first=first,
+            last=index,
+            events=report.events,
+            size=report.size,
+            root=report.root,
+            bytes=path.stat().st_size,
+            sha256=digest_of(path),
+        )
+        return Compared(archived, place)
 
 
 def _unlogged(tenant: str, month: str) -> Conflict:

@@ -116,6 +116,12 @@ def _lines(file: gzip.GzipFile | BinaryIO) -> Iterator[bytes]:
         yield line
 
 
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file's bytes as hex, as `sha256sum` tells it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 async def write(path: Path, lines: AsyncIterator[bytes]) -> None:
     """Write the compressed lines; the file is there whole and on the disk, or not at all.
 

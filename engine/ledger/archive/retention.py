@@ -12,7 +12,7 @@ from engine.kernel.contracts import Base, Catalogue, Recorded, View
 from engine.kernel.errors import Conflict, InvalidInput
 from engine.ledger.archive.archiving import Archivist, Compared
 from engine.ledger.archive.examination import event_lines, examined
-from engine.ledger.archive.store import History, Months, Stream
+from engine.ledger.archive.store import Bases, History, Months, Stream
 from engine.ledger.metering.periods import end_of
 from engine.ledger.transparency.canonical import event_bytes
 from engine.ledger.transparency.export import Line, Trust, event_of_line
@@ -77,7 +77,7 @@ class Retention:
         bases = 0
         for tenant, found in compared.items():
             bases += await self._keep_bases(tenant, month)
-            await self._months.note(tenant, found.archived)
+            await self._months.note(tenant, found.archived, self._clock())
         events = {tenant: found.archived.events for tenant, found in compared.items()}
         await self._months.drop(month, events)
         return DroppedMonth(
@@ -132,6 +132,22 @@ class Retention:
         return Base(stream.id, found.version, document.fold_version, month, data)
 
 
+async def logged_events(bases: Bases, tenant: str, lines: Sequence[Line]) -> list[Recorded]:
+    """The events of an intact archive's lines; `Conflict` when the log knows one otherwise."""
+    events = [event_of_line(line) for line in lines]
+    known = await bases.leaves(tenant, [event.event_id for event in events])
+    for line, event in zip(lines, events, strict=True):
+        leaf, logged = decoded_hash(line.leaf or "", "leaf"), known.get(event.event_id)
+        here = (line.index, leaf, (event.xid, event.position))
+        genuine = hash_leaf(event_bytes(event)) == leaf
+        if logged is None or not genuine or (logged.index, logged.hash, logged.place) != here:
+            raise Conflict(
+                f"The log knows event {line.index} of the tenant {tenant!r} otherwise.",
+                mend=COMPARE,
+            )
+    return events
+
+
 class Restoration:
     """Brings the events of an archive back to where they were."""
 
@@ -166,22 +182,11 @@ class Restoration:
         )
 
     async def _insert(self, tenant: str, lines: Sequence[Line]) -> None:
-        events = [event_of_line(line) for line in lines]
-        known = await self._months.leaves(tenant, [event.event_id for event in events])
-        leaves = {}
-        for line, event in zip(lines, events, strict=True):
-            leaf, logged = decoded_hash(line.leaf or "", "leaf"), known.get(event.event_id)
-            place = (event.xid, event.position)
-            if logged is None or (logged.index, logged.hash, logged.place) != (
-                line.index,
-                leaf,
-                place,
-            ):
-                raise Conflict(
-                    f"The log knows event {line.index} of the tenant {tenant!r} otherwise.",
-                    mend=COMPARE,
-                )
-            leaves[event.event_id] = (leaf, place)
+        events = await logged_events(self._months, tenant, lines)
+        leaves = {
+            event.event_id: (decoded_hash(line.leaf or "", "leaf"), (event.xid, event.position))
+            for line, event in zip(lines, events, strict=True)
+        }
 
         def check(stored: list[Recorded]) -> None:
             found = {

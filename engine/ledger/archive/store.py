@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from engine.kernel.contracts import Base, Recorded
@@ -22,19 +23,54 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Archived:
-    """Which leaves of a tenant's log an archive spans, both ends included."""
+    """Which leaves of a tenant's log an archive spans, both ends included, and what its file is.
+
+    `size` and `root` (base64) are of the whole log as its checkpoint in the file has them, `bytes`
+    and `sha256` (hex) of the file itself.
+    """
 
     month: str
     first: int
     last: int
     events: int
+    size: int
+    root: str
+    bytes: int
+    sha256: str
 
 
 History = tuple[Sequence[Recorded], Base | None]
 """Events of a stream in their order, and the base of its document if there is one."""
 
 
-class Months(Protocol):
+class Bases(Protocol):
+    """What documents of all tenants were where their archived events end."""
+
+    async def stale(
+        self, tenant: str, kind: str, fold: int, *, after: str = "", limit: int = 500
+    ) -> Sequence[Stream]:
+        """Documents past the id `after` whose base another version of the fold has made, each up
+        to its base."""
+        ...
+
+    async def histories(self, tenant: str, streams: Sequence[Stream]) -> Sequence[History]:
+        """For each stream its events up to its last version, and the base that it has already."""
+        ...
+
+    async def keep(self, tenant: str, bases: Sequence[tuple[str, Base]]) -> None:
+        """Keep each base, with the kind of its document, unless there is one of a later version."""
+        ...
+
+    async def noted(self, tenant: str) -> Sequence[str]:
+        """The tenant's archived months, from the oldest on."""
+        ...
+
+    async def leaves(self, tenant: str, ids: Sequence[str]) -> Mapping[str, Leaf]:
+        """The leaves of events by their ids."""
+        ...
+
+
+class Months(Bases, Protocol):
     """The events of all tenants of an installation by month (YYYY-MM, UTC)."""
 
     async def tenants(self) -> Sequence[str]:
@@ -59,16 +95,8 @@ class Months(Protocol):
         """The streams of documents that have events in the month."""
         ...
 
-    async def histories(self, tenant: str, streams: Sequence[Stream]) -> Sequence[History]:
-        """For each stream its events up to its last version, and the base that it has already."""
-        ...
-
-    async def keep(self, tenant: str, bases: Sequence[tuple[str, Base]]) -> None:
-        """Keep each base, with the kind of its document, unless there is one of a later version."""
-        ...
-
-    async def note(self, tenant: str, found: Archived) -> None:
-        """Remember which leaves the archive of a month spans."""
+    async def note(self, tenant: str, found: Archived, verified_at: datetime) -> None:
+        """Remember what the archive of a month is, and when it equalled the database."""
         ...
 
     async def drop(self, month: str, events: Mapping[str, int]) -> None:
@@ -81,10 +109,6 @@ class Months(Protocol):
 
     async def make(self, month: str) -> None:
         """Make room for the month's events, where there is none."""
-        ...
-
-    async def leaves(self, tenant: str, ids: Sequence[str]) -> Mapping[str, Leaf]:
-        """The leaves of events by their ids."""
         ...
 
     async def restore(

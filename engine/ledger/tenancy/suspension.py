@@ -11,13 +11,16 @@ from datetime import datetime
 from typing import Protocol
 
 from engine.kernel.dispatch import Reader
-from engine.kernel.errors import TenantSuspended
+from engine.kernel.errors import TenantDeleted, TenantSuspended
 
 
 @dataclass(frozen=True, slots=True)
 class Suspension:
+    """`deleted` when it will never end: the tenant was deleted, and what is left of it is going."""
+
     since: datetime
     reason: str
+    deleted: bool = False
 
 
 class Suspensions(Protocol):
@@ -33,8 +36,11 @@ class Suspensions(Protocol):
 
 
 async def require_active(reader: Reader) -> None:
-    """Raise `TenantSuspended` while the reader's tenant is suspended."""
+    """Raise `TenantSuspended` while the reader's tenant is suspended, `TenantDeleted` once it
+    is deleted."""
     found = await reader.part(Suspensions).current()
+    if found is not None and found.deleted:
+        raise TenantDeleted("The tenant was deleted.")
     if found is not None:
         raise TenantSuspended(
             f"The tenant is suspended: {found.reason}",

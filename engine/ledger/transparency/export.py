@@ -36,6 +36,7 @@ from engine.ledger.transparency.notes import (
     encoded,
     opened,
 )
+from engine.ledger.transparency.publishing.cosignatures import Cosigned, WitnessKey, cosigned
 
 MOST_FINDINGS = 100
 """Findings that are listed; more are only counted."""
@@ -108,6 +109,7 @@ class Finding(View):
         "shortened",
         "rewritten",
         "no_signature",
+        "not_cosigned",
     ]
     index: int | None = None
     kind: str | None = None
@@ -121,6 +123,7 @@ class Report(View):
 
     `outside` says whether a checkpoint or a key from outside the export took part. Without them a
     file that was rewritten as a whole, signature and all, can't be told from a genuine one.
+    `cosigned_by` are those of the known witnesses that have cosigned the file's own checkpoint.
     """
 
     intact: bool
@@ -129,6 +132,7 @@ class Report(View):
     size: int
     root: str
     signed_by: list[str]
+    cosigned_by: list[Cosigned] = []
     outside: bool
     finding_count: int
     findings: list[Finding]
@@ -180,12 +184,18 @@ def event_of_line(line: Line) -> Recorded:
 class Trust:
     """What a reader holds that does not come from the export: keys and checkpoints.
 
-    `archives` are the events of dropped months, which were verified by themselves before.
+    `archives` are the events of dropped months, which were verified by themselves before. Each of
+    the `witnesses` must have cosigned the export's checkpoint.
     """
 
     verifiers: Sequence[Verifier] = ()
     checkpoints: Sequence[str] = ()
     archives: Archived | None = None
+    witnesses: Sequence[WitnessKey] = ()
+
+    @property
+    def outside(self) -> bool:
+        return bool(self.verifiers or self.checkpoints or self.witnesses)
 
 
 class Examination:
@@ -217,6 +227,7 @@ class Examination:
                 f"The checkpoint is of the log {self._claimed.origin!r}, not of {self.tenant!r}.",
             )
         self._signed_by = self._signers()
+        self._cosigned_by = self._cosigners()
         outside = [self._opened(note) for note in trust.checkpoints]
         # By size, so that the first one that fails bounds the place of the alteration.
         marks = sorted([*outside, self._claimed], key=lambda each: each.size)
@@ -259,7 +270,8 @@ class Examination:
             size=size,
             root=encoded(self._logged.root()),
             signed_by=self._signed_by,
-            outside=bool(self._trust.verifiers or self._trust.checkpoints),
+            cosigned_by=self._cosigned_by,
+            outside=self._trust.outside,
             finding_count=self._count,
             findings=self._findings,
         )
@@ -270,6 +282,18 @@ class Examination:
         except InvalidInput as error:
             self._note("no_signature", str(error))
             return []
+
+    def _cosigners(self) -> list[Cosigned]:
+        try:
+            found = cosigned(self._header.checkpoint, self._trust.witnesses)
+        except InvalidInput as error:
+            self._note("not_cosigned", str(error))
+            return []
+        names = {each.vkey for each in found}
+        for key in self._trust.witnesses:
+            if key.vkey not in names:
+                self._note("not_cosigned", f"{key.name!r} has not cosigned the checkpoint.")
+        return found
 
     def _opened(self, note: str) -> Checkpoint:
         checkpoint, _ = opened(note, self._known)

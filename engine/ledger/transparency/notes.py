@@ -58,9 +58,33 @@ def decoded_hash(text: str, what: str) -> bytes:
     return data
 
 
-def key_id(name: str, public_key: bytes) -> bytes:
+def key_id(name: str, public_key: bytes, kind: bytes = ED25519) -> bytes:
     """Four bytes that stand for a key in signatures; they identify and prove nothing."""
-    return hashlib.sha256(name.encode() + b"\n" + ED25519 + public_key).digest()[:4]
+    return hashlib.sha256(name.encode() + b"\n" + kind + public_key).digest()[:4]
+
+
+def written_key(name: str, public_key: bytes, kind: bytes = ED25519) -> str:
+    """A public key as `name+id+key`, its form for people and files."""
+    return f"{name}+{key_id(name, public_key, kind).hex()}+{encoded(kind + public_key)}"
+
+
+def read_key(vkey: str, kind: bytes = ED25519) -> tuple[str, bytes]:
+    """Name and public key out of `name+id+key`. `InvalidInput` when that is no key of the kind or
+    was damaged."""
+    match = _KEY.fullmatch(vkey.strip())
+    if match is None:
+        raise InvalidInput(
+            "That is not a verifier key.", mend="It reads name+id+key; copy it whole."
+        )
+    key = decoded(match["key"], "verifier key")
+    if key[:1] != kind or len(key) != 1 + HASH_SIZE:
+        others = "of a witness" if kind == ED25519 else "of a log"
+        raise InvalidInput(f"The verifier key is of another kind: is it that {others}?")
+    if key_id(match["name"], key[1:], kind).hex() != match["id"]:
+        raise InvalidInput(
+            "The verifier key does not fit its own id.", mend="Copy it whole from its owner."
+        )
+    return match["name"], key[1:]
 
 
 def seed_of(secret: Secret) -> bytes:
@@ -99,21 +123,8 @@ class Verifier:
 
     @classmethod
     def parse(cls, vkey: str) -> Self:
-        """From `name+id+key`. Raises `InvalidInput` when that is no Ed25519 key or was damaged."""
-        match = _KEY.fullmatch(vkey.strip())
-        if match is None:
-            raise InvalidInput(
-                "That is not a verifier key.", mend="It reads name+id+key; copy it whole."
-            )
-        key = decoded(match["key"], "verifier key")
-        if key[:1] != ED25519 or len(key) != 1 + HASH_SIZE:
-            raise InvalidInput("The verifier key is not of the Ed25519 kind.")
-        found = cls(match["name"], key[1:])
-        if found.id.hex() != match["id"]:
-            raise InvalidInput(
-                "The verifier key does not fit its own id.", mend="Copy it whole from its owner."
-            )
-        return found
+        """From `name+id+key`; raises as `read_key`."""
+        return cls(*read_key(vkey))
 
     @property
     def id(self) -> bytes:
@@ -121,7 +132,7 @@ class Verifier:
 
     @property
     def vkey(self) -> str:
-        return f"{self.name}+{self.id.hex()}+{encoded(ED25519 + self.public_key)}"
+        return written_key(self.name, self.public_key)
 
     def verifies(self, text: str, signature: bytes) -> bool:
         try:

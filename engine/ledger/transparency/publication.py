@@ -7,12 +7,12 @@ continues the one published before, and a publisher checks that proof once more 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from engine.kernel.errors import InvalidInput, VersionConflict
+from engine.kernel.errors import Conflict, InvalidInput, VersionConflict
 from engine.kernel.plugins import Registry
 from engine.kernel.secret import Secret
 from engine.ledger.transparency.merkle import verify_consistency
@@ -139,8 +139,35 @@ class Logs(Protocol):
         ...
 
 
+Prove = Callable[[int], Awaitable[Sequence[bytes]]]
+"""From an older size to the consistency proof from there to the checkpoint in question."""
+
+
+class WitnessAhead(Conflict):
+    """The witness has cosigned a larger checkpoint of the log already. `size` is that one's."""
+
+    code, title = "witness_ahead", "The witness has seen a longer log"
+
+
+class Witness(Protocol):
+    """Somebody else, who cosigns a checkpoint only if it continues all that they have seen."""
+
+    def has_cosigned(self, note: str) -> bool: ...
+
+    async def cosign(self, note: str, since: int, prove: Prove) -> str:
+        """Lines to add to the note: the witness's cosignature, verified.
+
+        `since` is the size up to which it has probably seen the log. Raises `LogContradiction`
+        when what it has seen is not the beginning of this log, `WitnessAhead`, and `Unavailable`
+        when it gives no cosignature for another reason.
+        """
+        ...
+
+
 class Notary:
     """Signs and publishes the checkpoints of all tenants of one installation.
+
+    Every one of the `witnesses` must cosign a checkpoint before it is published.
 
     `name` is the installation's part of the logs' names, the same for ever. `keys` are the Ed25519
     keys that sign (see `seed_of`), the first one being the key to hand out; while a key is being
@@ -148,7 +175,12 @@ class Notary:
     """
 
     def __init__(
-        self, name: str, keys: Sequence[Secret], publisher: CheckpointPublisher, logs: Logs
+        self,
+        name: str,
+        keys: Sequence[Secret],
+        publisher: CheckpointPublisher,
+        logs: Logs,
+        witnesses: Sequence[Witness] = (),
     ) -> None:
         self._name = name
         self._keys = list(keys)
@@ -156,6 +188,7 @@ class Notary:
             seed_of(key)
         self._publisher = publisher
         self._logs = logs
+        self._witnesses = witnesses
 
     def origin(self, tenant: str) -> str:
         """The name of the tenant's log, which is also the name of its keys."""
@@ -185,8 +218,9 @@ class Notary:
     async def checkpoint(self, tenant: str) -> str:
         """The signed checkpoint of the log as it now is, published before it is given out.
 
-        Raises `LogContradiction`, and signs nothing, when the log does not continue the checkpoint
-        that was published last.
+        Raises `LogContradiction`, and publishes nothing, when the log does not continue the
+        checkpoint that was published last, or what a witness has seen of it; `Unavailable` when a
+        witness or the publisher is not there.
         """
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -210,9 +244,43 @@ class Notary:
             if not verify_consistency((old.size, old.root), (head.size, head.root), proof):
                 raise _contradiction(old, head.size)
             known = self.verifiers(tenant)
-            if old.size == head.size and Note.parse(latest).signers(known) == known:
+            signers = Note.parse(latest).signers(known)
+            if old.size == head.size and signers == known and self._witnessed(latest):
                 return latest
         text = Checkpoint(self.origin(tenant), head.size, head.root).text()
         note = signed(text, self._signers(tenant))
+        note += await self._cosignatures(tenant, note, latest)
         await self._publisher.publish(tenant, note, Succession(latest, proof))
         return note
+
+    def _witnessed(self, note: str) -> bool:
+        return all(witness.has_cosigned(note) for witness in self._witnesses)
+
+    async def _cosignatures(self, tenant: str, note: str, latest: str | None) -> str:
+        size = Checkpoint.of(note).size
+
+        async def prove(old: int) -> Sequence[bytes]:
+            return await self._logs.consistency(tenant, old, size)
+
+        lines = ""
+        for witness in self._witnesses:
+            known = latest is not None and witness.has_cosigned(latest)
+            since = Checkpoint.of(latest).size if latest is not None and known else 0
+            try:
+                lines += await witness.cosign(note, since, prove)
+            except WitnessAhead as ahead:
+                # Another notary has been there meanwhile, or what the witness has seen is gone.
+                if (await self._logs.head(tenant)).size < ahead.fields["size"]:
+                    raise _contradiction_of_witness(ahead, size) from None
+                raise VersionConflict("The log has grown in the meantime.") from None
+        return lines
+
+
+def _contradiction_of_witness(ahead: WitnessAhead, size: int) -> LogContradiction:
+    return LogContradiction(
+        ahead.detail,
+        mend="Events were lost or taken away. Keep the database as it is, and compare an export "
+        "with the checkpoint that the witness has.",
+        published_size=ahead.fields["size"],
+        size=size,
+    )

@@ -386,3 +386,75 @@ def test_constraints_of_slugs_durations_and_json(body: str, said: str) -> None:
     (problem,) = problems(field_with(body))
 
     assert said in problem["message"]
+
+
+GUARDED = """\
+name: shop
+entities:
+  Holder: {fields: {name: {type: string}}}
+  Thing:
+    fields:
+      price: {type: money, currency: SAR}
+      token: {type: string, data_class: secret}
+      settings: {type: json}
+    relations: {holder: {to: Holder}}
+    lifecycle:
+      initial: new
+      states: {new: {}, sold: {}}
+      transitions:
+        sell: {from: [new], to: sold, guard: "GUARD"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("guard", "said"),
+    [
+        ("prce > 5", "(at character 1 of the expression)"),
+        ("price > 5", "null"),
+        ("price is not null and price > 'x'", "(at character"),
+        ("price", "(at character 1"),
+        ("price is not null and", "(at character"),
+        ("holder.name = 'x'", "holder"),
+        ("user.role = 'admin'", "user"),
+        ("owner_id is not null", "owner_id"),
+        ("token = 'x'", "token"),
+        ("settings is not null", "settings"),
+        ("created_at < now()", "created_at"),
+    ],
+)
+def test_guards_that_a_record_can_not_be_asked_are_refused(guard: str, said: str) -> None:
+    (problem,) = problems(GUARDED.replace("GUARD", guard))
+
+    assert said in problem["message"]
+    assert (problem["line"], problem["column"]) == (14, 46)
+
+
+@pytest.mark.parametrize(
+    "guard",
+    ["holder is not null", "coalesce(price, 0) > 5", "status = 'new' and today() > '2026-01-01'"],
+)
+def test_guards_see_fields_relations_and_the_state(guard: str) -> None:
+    assert errors(load(GUARDED.replace("GUARD", guard)).blueprint) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ("name: {type: string, stored_as: id}", "the built-in field `id` is stored as `id` too"),
+        ("a: {type: string, stored_as: b}, b: {type: string}", "`b` is stored as `b` too"),
+        ("a: {type: string, stored_as: c}, b: {type: string, stored_as: c}", "`a` is stored as"),
+    ],
+)
+def test_two_parts_are_not_stored_in_one_place(fields: str, said: str) -> None:
+    (problem,) = problems(entity_with(f"{{fields: {{{fields}}}}}"))
+
+    assert said in problem["message"]
+    assert problem["path"].endswith("stored_as")
+
+
+def test_entities_are_not_stored_in_one_table() -> None:
+    text = "name: shop\nentities:\n  Item: {}\n  Good: {stored_as: Item}\n"
+    (problem,) = problems(text)
+
+    assert problem["message"].startswith("`Item` is stored as `items` too")
+    assert load(text.replace("  Item: {}\n", "")).blueprint.entities["Good"].stored_as == "Item"

@@ -270,3 +270,37 @@ def test_sets_are_told_apart_whatever_their_order() -> None:
     assert unique.breaking and "with full_name+gender and without age+full_name" in unique.summary
     assert not indexes.breaking and indexes.summary == "Patient: indexes now without age"
     assert not diff(new, small("    display: full_name", ""))[0].breaking
+
+
+def test_what_is_stored_where_another_was_is_a_rename() -> None:
+    old = small()
+    text = SMALL.replace("display: full_name", "display: name").replace(
+        "full_name: {type: string, required: true}", "name: {type: string, stored_as: full_name}"
+    )
+    new = load(text).blueprint
+
+    told = {change.path: change for change in diff(old, new)}
+
+    assert set(told) == {
+        "entities.Patient.fields.name",
+        "entities.Patient.fields.name.required",
+        "entities.Patient.display",
+    }
+    renamed = told["entities.Patient.fields.name"]
+    assert (renamed.kind, renamed.old, renamed.new, renamed.breaking) == (
+        "renamed", "full_name", "name", True,
+    )  # fmt: skip
+    assert renamed.summary == "Patient.full_name was renamed to name; its data stays"
+
+
+def test_a_renamed_entity_is_compared_with_what_it_was() -> None:
+    old = small()
+    entities = dict(old.entities)
+    visit = entities.pop("Visit")
+    entities["Stay"] = visit.model_copy(update={"stored_as": "Visit"})
+    new = old.model_copy(update={"entities": entities})
+
+    (change,) = diff(old, new)
+
+    assert (change.kind, change.path) == ("renamed", "entities.Stay")
+    assert change.summary == "Entity Visit was renamed to Stay; its data stays"

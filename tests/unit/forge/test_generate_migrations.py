@@ -161,3 +161,24 @@ def test_the_history_becomes_files() -> None:
     first, second = (files[name].decode() for name in names)
     revision = first.partition('revision = "')[2].partition('"')[0]
     assert f'down_revision = "{revision}"' in second
+
+
+def test_what_was_renamed_stays_where_it_is() -> None:
+    code, lids = {"type": "string", "unique": True}, {"to": "Lid", "kind": "many_to_many"}
+    old = version({"code": code}, {"lid": {"to": "Lid"}, "spares": lids})
+    crate = {
+        "fields": {"name": NAME, "number": {**code, "stored_as": "code"}},
+        "relations": {
+            "cover": {"to": "Lid", "stored_as": "lid"},
+            "extras": {**lids, "stored_as": "spares"},
+        },
+        "stored_as": "Box",
+    }
+    new = Blueprint.model_validate({"name": "shop", "entities": {"Crate": crate, "Lid": {}}})
+
+    assert chain(old, new) == chain(old)
+    files = {path: content.decode() for path, content in generate(new, history=[old]).items()}
+    model = files["app/models/crate.py"]
+    assert '__tablename__ = "boxes"' in model
+    assert 'number: Mapped[str | None] = mapped_column("code", sa.String(255))' in model
+    assert 'cover_id: Mapped[UUID | None] = mapped_column(\n        "lid_id",' in model

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from engine.forge.blueprint.model import Blueprint, Scope
-from engine.forge.names import identifier, sentence, singular, words
 from engine.forge.resolve import ResolvedColumn, ResolvedPlatform, resolve
+from engine.forge.targets.names import identifier, sentence, singular, words
 from engine.kernel.errors import InvalidInput
 
 
@@ -185,3 +185,9 @@ def test_singular(plural: str, one: str) -> None:
 def test_words_and_sentences() -> None:
     assert words("HTTPOrder item-2") == ["http", "order", "item", "2"]
     assert sentence("full_name") == "Full name"
+
+
+def test_no_module_hides_a_word_of_python() -> None:
+    blueprint = Blueprint.model_validate({"name": "store", "entities": {"Bin": {}, "Shelf": {}}})
+
+    assert [entity.module for entity in resolve(blueprint).entities] == ["bin_record", "shelf"]

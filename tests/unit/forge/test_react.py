@@ -14,11 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from ruamel.yaml import YAML
 
-from engine.forge.assembly import with_frontend
 from engine.forge.blueprint.diff import diff
 from engine.forge.blueprint.model import Blueprint
 from engine.forge.blueprint.source import load
-from engine.forge.generate import generate
+from engine.forge.generate import generate, with_frontend
 from engine.forge.resolve import resolve
 from engine.forge.targets.react.target import ReactTarget
 from engine.forge.targets.react.typescript import WIDTH, Code, call, import_line, layout
@@ -29,9 +28,8 @@ CLINIC = ROOT / "examples" / "clinic.yaml"
 EVERY_FEATURE = Path(__file__).parent / "every_feature.yaml"
 DIGEST = """\
 import hashlib, sys
-from engine.forge.assembly import with_frontend
 from engine.forge.blueprint.source import load
-from engine.forge.generate import generate
+from engine.forge.generate import generate, with_frontend
 blueprint = with_frontend(load(open(sys.argv[1], encoding="utf-8").read()).blueprint, "react")
 print(hashlib.sha256(repr(sorted(generate(blueprint).items())).encode()).hexdigest())
 """

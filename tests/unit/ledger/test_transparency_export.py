@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -24,7 +25,8 @@ from engine.ledger.transparency.export import (
     header_line,
 )
 from engine.ledger.transparency.merkle import Frontier, hash_leaf
-from engine.ledger.transparency.notes import Checkpoint, Signer, signed
+from engine.ledger.transparency.notes import Checkpoint, Note, Signer, signed
+from engine.ledger.transparency.publishing.cosignatures import Cosigner
 from tests.unit.ledger.test_transparency_canonical import EVENT
 
 ORIGIN = "webnova-x/acme"
@@ -198,3 +200,29 @@ def test_what_is_no_export_is_refused_by_its_line(line: bytes) -> None:
     if line != HEADER:
         with pytest.raises(InvalidInput, match="Line 1"):
             examined([], header=line)
+
+
+WITNESS, ABSENT = (Cosigner(f"w.example/{n}", bytes([n]) * 32) for n in (2, 3))
+AT = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def cosigned_header(text: str) -> bytes:
+    return header_line("acme", note(GENUINE) + WITNESS.line(text, AT), SIGNER.verifier.vkey)
+
+
+def test_who_cosigned_the_export_is_told_and_each_named_witness_must_have() -> None:
+    text = Note.parse(note(GENUINE)).text
+    report = examined(LINES, Trust(witnesses=[WITNESS.key]), cosigned_header(text))
+    assert report.intact and report.outside
+    assert [(each.witness, each.at) for each in report.cosigned_by] == [("w.example/2", AT)]
+    assert examined(LINES, header=cosigned_header(text)).cosigned_by == []
+    both = Trust(witnesses=[ABSENT.key, WITNESS.key])
+    report = examined(LINES, both, cosigned_header(text))
+    assert found(report) == [("not_cosigned", None)]
+    assert "w.example/3" in report.findings[0].message and len(report.cosigned_by) == 1
+
+
+def test_a_cosignature_of_another_checkpoint_is_none() -> None:
+    text = Note.parse(note(GENUINE[:5])).text
+    report = examined(LINES, Trust(witnesses=[WITNESS.key]), cosigned_header(text))
+    assert found(report) == [("not_cosigned", None)] and report.cosigned_by == []

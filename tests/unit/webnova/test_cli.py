@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
@@ -16,8 +15,8 @@ import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
-from engine.kernel.errors import Conflict, InvalidInput, WebNovaError, error_types
-from engine.runtime.workspace import Bundle
+from engine.forge.regeneration.outcome import Regeneration
+from engine.kernel.errors import InvalidInput, WebNovaError, error_types
 from webnova.cli import output as output_module
 from webnova.cli import project_commands
 from webnova.cli.app import app
@@ -25,7 +24,6 @@ from webnova.cli.command import command
 from webnova.cli.exits import MEANINGS, ExitCode, exit_code
 from webnova.cli.following import StepBoard, StepLine, Tracker, summary
 from webnova.cli.output import Output, isolated, place_line, places, seconds
-from webnova.cli.project_files import write_project
 from webnova.cli.shapes import SHAPES, Diagnosis, Differences, Generated, Validity
 from webnova.client.models import Event
 from webnova.stack import local
@@ -50,12 +48,11 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     return invoke
 
 
-def all_commands() -> list[list[str]]:
-    found = []
-    for name, part in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
-        found += (
-            [[name, inner] for inner in part.commands] if hasattr(part, "commands") else [[name]]
-        )
+def all_commands(group: Any = None) -> list[list[str]]:
+    found: list[list[str]] = []
+    for name, part in (group or typer.main.get_command(app)).commands.items():
+        inner = all_commands(part) if hasattr(part, "commands") else [[]]
+        found += [[name, *words] for words in inner]
     return found
 
 
@@ -208,6 +205,15 @@ class TestBlueprints:
 
 
 class TestGenerating:
+    FIELD = "specialty: {type: string"
+
+    @pytest.fixture
+    def changed(self, tmp_path: Path) -> Path:
+        file = tmp_path / "changed.yaml"
+        text = CLINIC.read_text(encoding="utf-8")
+        file.write_text(text.replace(self.FIELD, "nickname: {type: string}\n      " + self.FIELD))
+        return file
+
     def test_the_same_bytes_and_nothing_written_twice(self, run: Any, tmp_path: Path) -> None:
         found = []
         for out in (tmp_path / "a b", tmp_path / "c", tmp_path / "c"):
@@ -215,68 +221,76 @@ class TestGenerating:
             assert result.exit_code == 0, result.output
             found.append(Generated.model_validate_json(result.stdout))
         assert len({each.digest for each in found}) == 1
-        assert found[0].written == found[0].files == len(Bundle.read_from(tmp_path / "c").files)
-        assert found[2].written == 0
+        assert found[0].generated == found[1].generated
+        assert found[0].written == found[0].files == len(found[0].added)
+        assert found[2].written == 0 and found[2].is_empty
 
-    def test_an_edited_file_is_never_overwritten_silently(self, run: Any, tmp_path: Path) -> None:
-        run("generate", str(CLINIC), "--out", str(tmp_path))
-        readme = tmp_path / "README.md"
-        generated = readme.read_bytes()
-        readme.write_text("mine")
-        refused = run("generate", str(CLINIC), "--out", str(tmp_path))
-        assert refused.exit_code == 1
-        assert "README.md" in refused.stderr
-        assert readme.read_text() == "mine"
-        assert run("generate", str(CLINIC), "--out", str(tmp_path), "--force").exit_code == 0
-        assert readme.read_bytes() == generated
-
-
-class TestProjectFiles:
-    MANIFEST = ".webnova/manifest.json"
-
-    def bundle(self, **files: str) -> Bundle:
-        content = {name.replace("__", "/") + ".txt": text.encode() for name, text in files.items()}
-        entries = {
-            path: {"sha256": hashlib.sha256(data).hexdigest()} for path, data in content.items()
-        }
-        manifest = json.dumps({"files": entries}).encode()
-        return Bundle({**content, self.MANIFEST: manifest})
-
-    def test_files_that_are_no_longer_generated_go(self, tmp_path: Path) -> None:
-        write_project(self.bundle(a="1", b__c="2", d="3"), tmp_path)
-        (tmp_path / "own.txt").write_text("mine")
-        (tmp_path / "d.txt").write_text("edited")
-        written = write_project(self.bundle(a="1"), tmp_path)
-        assert (written.changed, written.removed) == (1, 1)
-        left = {path.name for path in tmp_path.rglob("*.txt")}
-        assert left == {"a.txt", "d.txt", "own.txt"}
-
-    def test_a_strangers_file_is_in_the_way(self, tmp_path: Path) -> None:
-        (tmp_path / "a.txt").write_text("mine")
-        with pytest.raises(Conflict, match=r"a\.txt"):
-            write_project(self.bundle(a="1"), tmp_path)
-        assert not (tmp_path / ".webnova").exists()
-
-    def test_nothing_is_written_through_a_link(self, tmp_path: Path) -> None:
-        outside = tmp_path / "outside"
-        outside.mkdir()
+    def test_edits_are_kept_and_taken_back_as_they_were(
+        self, run: Any, tmp_path: Path, changed: Path
+    ) -> None:
         out = tmp_path / "out"
-        out.mkdir()
-        (out / "b").symlink_to(outside)
-        with pytest.raises(InvalidInput, match="link"):
-            write_project(self.bundle(b__c="2"), out, force=True)
-        assert list(outside.iterdir()) == []
+        run("generate", str(CLINIC), "--out", str(out))
+        model = out / "app" / "models" / "doctor.py"
+        mine = model.read_text() + "# mine\n"
+        model.write_text(mine)
+        foreseen = run("generate", str(changed), "--out", str(out), "--dry-run", "--json")
+        assert Generated.model_validate_json(foreseen.stdout).dry_run
+        assert model.read_text() == mine
+        done = run("generate", str(changed), "--out", str(out))
+        assert done.exit_code == 0 and "webnova undo" in done.stdout
+        assert "nickname" in model.read_text() and model.read_text().endswith("# mine\n")
+        back = run("undo", str(out), "--json")
+        assert "app/models/doctor.py" in Regeneration.model_validate_json(back.stdout).updated
+        assert model.read_text() == mine
 
-    def test_a_manifest_cannot_name_what_lies_outside(self, tmp_path: Path) -> None:
-        victim = tmp_path / "victim.txt"
-        victim.write_text("1")
+    def test_a_conflict_has_an_exit_code_of_its_own(
+        self, run: Any, tmp_path: Path, changed: Path
+    ) -> None:
         out = tmp_path / "out"
-        (out / ".webnova").mkdir(parents=True)
-        digest = hashlib.sha256(b"1").hexdigest()
-        entries = {"../victim.txt": {"sha256": digest}, str(victim): {"sha256": digest}}
-        (out / self.MANIFEST).write_text(json.dumps({"files": entries}))
-        write_project(self.bundle(a="1"), out, force=True)
-        assert victim.exists()
+        run("generate", str(CLINIC), "--out", str(out))
+        model = out / "app" / "models" / "doctor.py"
+        model.write_text(model.read_text().replace("specialty", "speciality"))
+        done = run("generate", str(changed), "--out", str(out))
+        assert done.exit_code == ExitCode.CONFLICTS
+        assert "Conflict in app/models/doctor.py" in done.stdout
+        assert "<<<<<<< yours\n" in model.read_text()
+        again = run("generate", str(changed), "--out", str(out), "--json")
+        assert again.exit_code == ExitCode.CONFLICTS
+        [still] = Generated.model_validate_json(again.stdout).still_open
+        assert still.path == "app/models/doctor.py"
+        refused = run("generate", str(CLINIC), "--out", str(out))
+        assert refused.exit_code == 1 and "app/models/doctor.py" in refused.stderr
+
+    def test_without_a_file_the_projects_own_blueprint_counts(
+        self, run: Any, tmp_path: Path
+    ) -> None:
+        out = tmp_path / "out"
+        run("generate", str(CLINIC), "--out", str(out))
+        source = out / "blueprint.yaml"
+        source.write_text(source.read_text().replace("max: 240", "max: 480  # longer"))
+        result = run("generate", "--out", str(out), "--json")
+        assert result.exit_code == 0, result.output
+        done = Generated.model_validate_json(result.stdout)
+        assert "app/schemas/appointment.py" in done.updated and "blueprint.yaml" in done.kept
+        assert "# longer" in source.read_text()
+
+    def test_a_strangers_directory_needs_a_word(self, run: Any, tmp_path: Path) -> None:
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "README.md").write_text("mine\n")
+        refused = run("generate", str(CLINIC), "--out", str(tmp_path / "out"))
+        assert refused.exit_code == 1 and "--adopt" in refused.stderr
+        assert [path.name for path in (tmp_path / "out").iterdir()] == ["README.md"]
+        adopted = run("generate", str(CLINIC), "--out", str(tmp_path / "out"), "--adopt")
+        assert adopted.exit_code == ExitCode.CONFLICTS
+        assert "mine\n" in (tmp_path / "out" / "README.md").read_text()
+
+    @pytest.mark.parametrize("word", ["Doctor", "=x", "x=", ""])
+    def test_a_new_name_needs_both(self, run: Any, tmp_path: Path, word: str) -> None:
+        result = run("generate", str(CLINIC), "--out", str(tmp_path), "--renamed", word)
+        assert result.exit_code == 2 and "OLD=NEW" in result.stderr
+
+    def test_nothing_to_undo(self, run: Any, tmp_path: Path) -> None:
+        assert run("undo", str(tmp_path)).exit_code == 4
 
 
 class TestDoctor:

@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from webnova.client import eventing, metering, models, operations, subjects, tenancy
+from webnova.client import (
+    eventing,
+    metering,
+    models,
+    operations,
+    subjects,
+    tenancy,
+    witnessing,
+)
 from webnova.client import eventing_models as eventing_answers
 from webnova.client.metering import BudgetWish, UsageFilter
 from webnova.client.operations import Operation, Wish
@@ -39,6 +47,9 @@ SCHEMAS = {
     models.Page[eventing_answers.DeadLetter]: "DeadLetterPage",
     models.Page[eventing_answers.Webhook]: "WebhookPage",
     models.Page[eventing_answers.Delivery]: "DeliveryPage",
+    witnessing.Witness: "Witness",
+    witnessing.WitnessedLog: "WitnessedLog",
+    models.Page[witnessing.WitnessedLog]: "WitnessedLogPage",
     models.Blueprint: "Blueprint",
     models.Budget: "Budget",
     models.CurrencyForecast: "CurrencyForecast",
@@ -87,6 +98,8 @@ SCHEMAS = {
     models.PlatformAccepted: "PlatformAccepted",
     models.Problem: "BlueprintProblem",
     models.Release: "Release",
+    tenancy.ArchivedMonth: "ArchivedMonth",
+    tenancy.ArchivedMonths: "ArchivedMonthPage",
     tenancy.Imported: "Imported",
     subjects.Recipient: "Recipient",
     tenancy.Remains: "Remains",
@@ -99,6 +112,9 @@ SCHEMAS = {
     models.Token: "Token",
     models.TokenIssued: "TokenIssued",
     models.Validation: "Validation",
+    models.ImportedBlueprint: "ImportedBlueprint",
+    models.ImportEntry: "ImportEntry",
+    models.ImportReport: "ImportReport",
 }
 """Each model and the name of the server's schema."""
 
@@ -127,6 +143,8 @@ SAMPLES: dict[str, Any] = {
     "content": {},
     "expected": "abc",
     "text": "x",
+    "form": "sql",
+    "to": "dbml",
     "lines": 1,
     "limit": 1,
     "after": None,
@@ -152,6 +170,8 @@ SAMPLES: dict[str, Any] = {
     "since": datetime(2030, 1, 1, tzinfo=UTC),
     "reason": "r",
     "vkeys": [],
+    "vkey": "x+00000000+AQ==",
+    "request": "old 0",
 }
 
 
@@ -213,7 +233,7 @@ def called() -> dict[tuple[str, str], str]:
     found = {}
     functions = [
         found
-        for module in (operations, metering, tenancy, subjects, eventing)
+        for module in (operations, metering, tenancy, subjects, eventing, witnessing)
         for found in inspect.getmembers(module, inspect.isfunction)
         if found[1].__module__ == module.__name__
     ]

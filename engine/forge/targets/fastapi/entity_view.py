@@ -6,18 +6,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from engine.forge.names import identifier, words
+from engine.forge.expressions.printers import Names
+from engine.forge.expressions.printers.python import print_python
 from engine.forge.resolve import (
     ADMIN,
     ResolvedEntity,
+    ResolvedGuard,
     ResolvedPlatform,
     ResolvedRelation,
 )
 from engine.forge.targets.fastapi import expressions as write
 from engine.forge.targets.fastapi.tables import entity_indexes, on_delete
+from engine.forge.targets.names import identifier, words
 
 MAX_LINKS = 100
 """Records that a to-many relation of one record may refer to."""
+
+EXPRESSION_NAMES = (
+    *("EXACT", "add_days", "coalesce", "divide", "given", "lower", "rounded", "total", "upper"),
+)
+"""What the source of an expression may need of the module `app.expressions`."""
 
 _DATES = ("created_at", "updated_at")
 _SCHEMA_WORDS = frozenset(
@@ -68,7 +76,8 @@ def entity_view(platform: ResolvedPlatform, entity: ResolvedEntity) -> dict[str,
             for relation in entity.relations
         ],
         "lifecycle_field": entity.lifecycle.field if entity.lifecycle else "",
-        "transitions": [*_transitions(platform, entity)],
+        "transitions": (moves := [*_transitions(platform, entity)]),
+        "guards": ", ".join(EXPRESSION_NAMES) if any(move["guard"] for move in moves) else "",
         "summaries": _summaries(entity),
     }
 
@@ -98,14 +107,17 @@ def _model_columns(platform: ResolvedPlatform, entity: ResolvedEntity) -> Iterat
         yield {
             "name": column.name,
             "annotation": _optional(write.annotation(column), not column.required),
-            "arguments": write.model_type(column) + (f", default={default}" if default else ""),
+            "arguments": _stored(column.name, column.column)
+            + write.model_type(column)
+            + (f", default={default}" if default else ""),
         }
     for relation in entity.to_one:
         later = ", use_alter=True" if relation.deferred else ""
         yield {
             "name": relation.field,
             "annotation": _optional("UUID", not relation.required),
-            "arguments": f'sa.ForeignKey("{platform.entity(relation.target).table}.id",'
+            "arguments": _stored(relation.field, relation.column)
+            + f'sa.ForeignKey("{platform.entity(relation.target).table}.id",'
             f' name="{relation.constraint_name}", ondelete="{on_delete(relation)}"{later})',
         }
     if entity.lifecycle is not None:
@@ -116,6 +128,11 @@ def _model_columns(platform: ResolvedPlatform, entity: ResolvedEntity) -> Iterat
             "annotation": enum.class_name,
             "arguments": f"enum_text({enum.class_name}), default={initial}",
         }
+
+
+def _stored(name: str, column: str) -> str:
+    """The first argument of a column that is called otherwise in the database."""
+    return "" if name == column else f'"{column}", '
 
 
 def _optional(annotation: str, may_be_none: bool) -> str:
@@ -215,7 +232,7 @@ def _reference(target: ResolvedEntity, relation: ResolvedRelation) -> str:
     return f"{target.class_name}{into}"
 
 
-def _transitions(platform: ResolvedPlatform, entity: ResolvedEntity) -> Iterator[dict[str, str]]:
+def _transitions(platform: ResolvedPlatform, entity: ResolvedEntity) -> Iterator[dict[str, Any]]:
     if entity.lifecycle is None:
         return
     enum = entity.lifecycle.enum
@@ -227,7 +244,22 @@ def _transitions(platform: ResolvedPlatform, entity: ResolvedEntity) -> Iterator
             "target": write.enum_member(enum, move.target.name),
             "roles": ", ".join(f"Role.{members[role]}" for role in move.roles if role != ADMIN),
             "summary": f"{move.titles.en}: {entity.titles.en}",
+            "guard": _guard(entity, move.guard) if move.guard else None,
         }
+
+
+def _guard(entity: ResolvedEntity, guard: ResolvedGuard) -> dict[str, Any]:
+    """The function that says whether a record may make the move."""
+    columns = {relation.name: relation.field for relation in entity.to_one}
+    record = Names(lambda path: f"record.{columns.get(path[0], path[0])}", lambda _: "")
+    asked = {part.operation for part in guard.term.walk()}
+    now = "now" if asked & {"now", "today"} else "_now"
+    return {
+        "source": print_python(guard.term, record),
+        "arguments": f"record: {entity.class_name}, {now}: dt.datetime",
+        "today": "today" in asked,
+        "text": guard.text,
+    }
 
 
 def _summaries(entity: ResolvedEntity) -> dict[str, str]:

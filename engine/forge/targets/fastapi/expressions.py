@@ -15,8 +15,8 @@ from engine.forge.fields import (
     Titles,
     seconds_of,
 )
-from engine.forge.names import words
 from engine.forge.resolve import ResolvedColumn, ResolvedEnum
+from engine.forge.targets.names import words
 
 _PART = 70
 """Characters of a literal that still fit one indented line."""

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from engine.forge.blueprint.model import OnDelete
-from engine.forge.names import identifier
 from engine.forge.resolve import (
     ResolvedEntity,
     ResolvedEnum,
@@ -14,6 +13,7 @@ from engine.forge.resolve import (
     ResolvedRelation,
 )
 from engine.forge.targets.fastapi import expressions as write
+from engine.forge.targets.names import identifier
 
 _ACTIONS = {
     OnDelete.RESTRICT: "RESTRICT",
@@ -147,7 +147,7 @@ def _users(platform: ResolvedPlatform) -> Table:
 def _entity_table(platform: ResolvedPlatform, entity: ResolvedEntity) -> Table:
     columns = [
         Column(
-            column.name,
+            column.column,
             write.table_type(column),
             column.required,
             write.table_value(column),
@@ -157,7 +157,7 @@ def _entity_table(platform: ResolvedPlatform, entity: ResolvedEntity) -> Table:
         for column in entity.columns
     ]
     columns += [
-        Column(relation.field, "sa.Uuid()", relation.required) for relation in entity.to_one
+        Column(relation.column, "sa.Uuid()", relation.required) for relation in entity.to_one
     ]
     if entity.lifecycle is not None:
         initial = write.literal(entity.lifecycle.initial.name)
@@ -183,15 +183,15 @@ def entity_indexes(entity: ResolvedEntity) -> Iterator[Index]:
     """What the Blueprint asks to be unique, and what is searched by."""
     for column in entity.columns:
         if column.unique:
-            yield Index(column.unique_name, (column.name,), unique=True, constraint=True)
+            yield Index(column.unique_name, (column.column,), unique=True, constraint=True)
     for relation in entity.to_one:
         if relation.unique:
-            yield Index(relation.unique_name, (relation.field,), unique=True, constraint=True)
+            yield Index(relation.unique_name, (relation.column,), unique=True, constraint=True)
     for each in entity.unique_sets:
         yield Index(each.name, each.columns, unique=True, constraint=True)
     for relation in entity.to_one:
         if not relation.unique:
-            yield Index(relation.index_name, (relation.field,))
+            yield Index(relation.index_name, (relation.column,))
     for each in entity.indexes:
         yield Index(each.name, each.columns)
 
@@ -216,7 +216,7 @@ def _link_table(
 
 
 def _key(platform: ResolvedPlatform, relation: ResolvedRelation) -> Key:
-    column = relation.target_column if relation.many else relation.field
+    column = relation.target_column if relation.many else relation.column
     target = platform.entity(relation.target).table
     return Key(relation.constraint_name, column, target, on_delete(relation))
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from engine.forge.expressions.printers import runtime
 from engine.forge.resolve import ResolvedPlatform
 from engine.forge.targets.contract import Unit
 from engine.forge.targets.fastapi.entity_view import entity_view
@@ -67,6 +68,8 @@ def _render_project(platform: ResolvedPlatform) -> dict[str, str]:
     context = project_view(platform)
     paths = [path for path in _project_paths() if path != _PAGES or platform.frontend != "none"]
     files = {path: _render(f"project/{path}", context) for path in paths}
+    if any(move.guard for entity in platform.entities for move in entity.transitions):
+        files["app/expressions.py"] = runtime("values.py")
     return {**files, "requirements.lock": _LOCK.read_text(encoding="utf-8")}
 
 

@@ -7,7 +7,6 @@ from decimal import Decimal
 
 from engine.forge.blueprint.model import FieldType
 from engine.forge.fields import LARGEST_INTEGER, SMALLEST_INTEGER, TEXT_PATTERNS
-from engine.forge.names import sentence
 from engine.forge.resolve import (
     ADMIN,
     VERBS,
@@ -17,6 +16,7 @@ from engine.forge.resolve import (
     ResolvedRelation,
     Titles,
 )
+from engine.forge.targets.names import sentence
 from engine.forge.targets.react.typescript import (
     WIDTH,
     Code,

@@ -1,16 +1,10 @@
-"""The resolved model: a Blueprint with every decision taken, ready to be laid out as files.
-
-Names, plurals, routes, tables, bounds, defaults and rights are settled here and nowhere else, so
-that templates hold layout only and every target and test generator agrees. Values are immutable,
-picklable and independent of any target.
-"""
+"""From a Blueprint to the resolved model."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from engine.forge import names
 from engine.forge.blueprint.model import (
     Blueprint,
     Entity,
@@ -24,6 +18,10 @@ from engine.forge.blueprint.model import (
     Text,
 )
 from engine.forge.blueprint.names import class_name, link_table, snake_case, state_class, table_name
+from engine.forge.expressions.canonical import canonical
+from engine.forge.expressions.checking import compiled
+from engine.forge.expressions.scopes import record_scope
+from engine.forge.expressions.syntax import Node, read
 from engine.forge.fields import (
     Filter,
     Titles,
@@ -34,14 +32,14 @@ from engine.forge.fields import (
     telling_member,
     titles_of,
 )
-from engine.forge.resolved import (
+from engine.forge.resolve.model import (
     ADMIN,
-    API_PREFIX,
     BASE_FIELDS,
     VERBS,
     ResolvedColumn,
     ResolvedEntity,
     ResolvedEnum,
+    ResolvedGuard,
     ResolvedIndex,
     ResolvedLifecycle,
     ResolvedPlatform,
@@ -51,28 +49,8 @@ from engine.forge.resolved import (
     ResolvedValue,
     Verb,
 )
+from engine.forge.targets import names
 from engine.kernel.errors import InvalidInput
-
-__all__ = [
-    "ADMIN",
-    "API_PREFIX",
-    "BASE_FIELDS",
-    "VERBS",
-    "Filter",
-    "ResolvedColumn",
-    "ResolvedEntity",
-    "ResolvedEnum",
-    "ResolvedIndex",
-    "ResolvedLifecycle",
-    "ResolvedPlatform",
-    "ResolvedRelation",
-    "ResolvedRole",
-    "ResolvedTransition",
-    "ResolvedValue",
-    "Titles",
-    "Verb",
-    "resolve",
-]
 
 
 def resolve(blueprint: Blueprint) -> ResolvedPlatform:
@@ -209,10 +187,18 @@ def _stem(relation: str) -> str:
 
 
 def _index(kind: str, table: str, entity: Entity, members: Sequence[str]) -> ResolvedIndex:
-    columns = tuple(
-        f"{_stem(member)}_id" if member in entity.relations else member for member in members
-    )
-    return ResolvedIndex(names.identifier(kind, table, *columns), columns)
+    fields, columns = [], []
+    for member in members:
+        if member in entity.relations:
+            stored = entity.relations[member].stored_as or member
+            fields.append(f"{_stem(member)}_id")
+            columns.append(f"{_stem(stored)}_id")
+        else:
+            spec = entity.fields.get(member)
+            fields.append(member)
+            columns.append((spec.stored_as if spec else None) or member)
+    name = names.identifier(kind, table, *columns)
+    return ResolvedIndex(name, tuple(columns), tuple(fields))
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +216,8 @@ class _EntityResolver:
         path = f"entities.{name}"
         titles = titles_of(entity.title, names.sentence(name))
         plural_snake = "_".join(names.words(entity.plural.en or "")) or table_name(name)
-        table = self.taken.table(table_name(name), path)
+        stored = entity.stored_as or name
+        table = self.taken.table(table_name(stored), path)
         access = self._access(entity)
         telling = {telling_member(entity, members) for members in entity.unique}
         return ResolvedEntity(
@@ -310,7 +297,8 @@ class _EntityResolver:
             data_class=spec.data_class,
             write_only=write_only,
             filters=() if write_only else field_filters(key, spec.type),
-            unique_name=names.identifier("uq", table, key),
+            column=spec.stored_as or key,
+            unique_name=names.identifier("uq", table, spec.stored_as or key),
         )
 
     def _relation(
@@ -318,15 +306,16 @@ class _EntityResolver:
     ) -> ResolvedRelation:
         path = f"entities.{name}.relations.{key}"
         many = relation.kind is RelationKind.MANY_TO_MANY
-        stem = _stem(key)
+        stem, stored = _stem(key), _stem(relation.stored_as or key)
         field = f"{names.singular(stem)}_ids" if many else f"{stem}_id"
         self._claim_field(name, field, path)
-        link = self.taken.table(link_table(name, stem), path) if many else ""
-        source_column = f"{snake_case(name)}_id"
-        target_column = f"{names.singular(stem)}_id"
+        owner = self.blueprint.entities[name].stored_as or name
+        link = self.taken.table(link_table(owner, stored), path) if many else ""
+        source_column = f"{snake_case(owner)}_id"
+        target_column = f"{names.singular(stored)}_id"
         if source_column == target_column:
             target_column = f"other_{target_column}"
-        column = target_column if many else field
+        column = target_column if many else f"{stored}_id"
         if many:
             self._claim_field(name, stem, path)
         return ResolvedRelation(
@@ -340,12 +329,13 @@ class _EntityResolver:
             distinct=relation.kind is RelationKind.ONE_TO_ONE or telling,
             on_delete=relation.on_delete,
             deferred=self.order.index(relation.to) > self.order.index(name),
+            column="" if many else column,
             table=link,
             source_column=source_column,
             target_column=target_column,
             constraint_name=names.identifier("fk", link or table, column),
             index_name=names.identifier("ix", link or table, column),
-            unique_name=names.identifier("uq", table, field),
+            unique_name=names.identifier("uq", table, column),
             filters=() if many else (Filter(field, "eq"),),
         )
 
@@ -397,6 +387,7 @@ class _EntityResolver:
                         if role.name in move.roles and access[role.name]["read"]
                     ),
                 ),
+                guard=self._guard(name, move.guard),
             )
             for key, move in lifecycle.transitions.items()
         )
@@ -407,6 +398,14 @@ class _EntityResolver:
             transitions=transitions,
             filters=field_filters(lifecycle.field, FieldType.ENUM),
         )
+
+    def _guard(self, entity: str, text: str | None) -> ResolvedGuard | None:
+        if text is None:
+            return None
+        term = compiled(text, record_scope(self.blueprint, entity))
+        node = read(text)
+        assert isinstance(node, Node)
+        return ResolvedGuard(canonical(node), term)
 
     @staticmethod
     def _display(entity: Entity) -> str:

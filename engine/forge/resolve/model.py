@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Literal
 
 from engine.forge.blueprint.model import DataClass, FieldType, OnDelete, RelationKind, Scope
+from engine.forge.expressions.terms import Term
 from engine.forge.fields import Filter, Titles
 
 Verb = Literal["create", "read", "update", "delete"]
@@ -44,7 +45,7 @@ class ResolvedEnum:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedColumn:
-    """A scalar field; `name` is used in JSON, in the database and in code.
+    """A scalar field; `name` is used in JSON and in code, `column` in the database.
 
     `minimum` and `maximum` are always set for integers (64 bits at most), decimals and money
     (what `precision` and `scale` can hold); `max_length` for every kind of text. `pattern` matches
@@ -72,6 +73,7 @@ class ResolvedColumn:
     data_class: DataClass | None
     write_only: bool
     filters: tuple[Filter, ...]
+    column: str
     unique_name: str
 
     @property
@@ -84,10 +86,10 @@ class ResolvedColumn:
 class ResolvedRelation:
     """A reference. `field` is its name in JSON: `<name>_id`, or `<singular>_ids` when `many`.
 
-    To-one relations are the column `field`. To-many ones are called `attribute` in code and are
-    rows of the association `table` with the columns `source_column` and `target_column`.
-    `deferred` marks a reference to an entity that comes later in the dependency order. `distinct`
-    is meant as for columns.
+    To-one relations are the `column` in the database and the attribute `field`. To-many ones are
+    called `attribute` in code and are rows of the association `table` with the columns
+    `source_column` and `target_column`. `deferred` marks a reference to an entity that comes later
+    in the dependency order. `distinct` is meant as for columns.
     """
 
     name: str
@@ -100,6 +102,7 @@ class ResolvedRelation:
     distinct: bool
     on_delete: OnDelete
     deferred: bool
+    column: str
     table: str
     source_column: str
     target_column: str
@@ -118,6 +121,14 @@ class ResolvedRelation:
 
 
 @dataclass(frozen=True, slots=True)
+class ResolvedGuard:
+    """A condition on a record: what it means, and as text in its canonical form."""
+
+    text: str
+    term: Term
+
+
+@dataclass(frozen=True, slots=True)
 class ResolvedTransition:
     """A named move. `roles` begins with `admin` and holds only roles that may read the entity."""
 
@@ -126,6 +137,7 @@ class ResolvedTransition:
     sources: tuple[ResolvedValue, ...]
     target: ResolvedValue
     roles: tuple[str, ...]
+    guard: ResolvedGuard | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +153,14 @@ class ResolvedLifecycle:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedIndex:
-    """An index over several columns, or a constraint that no two records agree in all of them."""
+    """An index over several `columns`, or a constraint that no two records agree in all of them.
+
+    `fields` are the names of the same in JSON.
+    """
 
     name: str
     columns: tuple[str, ...]
+    fields: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +202,10 @@ class ResolvedEntity:
     @property
     def to_many(self) -> tuple[ResolvedRelation, ...]:
         return tuple(relation for relation in self.relations if relation.many)
+
+    @property
+    def transitions(self) -> tuple[ResolvedTransition, ...]:
+        return self.lifecycle.transitions if self.lifecycle else ()
 
     def scope(self, role: str, verb: Verb) -> Scope | None:
         return self.access[role][verb]

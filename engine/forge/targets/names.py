@@ -7,6 +7,7 @@ modules need for themselves.
 
 from __future__ import annotations
 
+import builtins
 import hashlib
 import keyword
 import re
@@ -31,7 +32,7 @@ _CLASSES = frozenset(
 )
 _MODULES = frozenset(
     """
-    auth base errors fields health json logs main records sa startup user users
+    auth base errors expressions fields health json logs main records sa startup user users
     """.split()  # noqa: SIM905
 )
 _ROUTES = frozenset({"auth", "users", "health"})
@@ -88,8 +89,10 @@ def is_taken_class(name: str) -> bool:
 
 
 def module(name: str) -> str:
-    """A module name from a snake-case name; never a keyword or a module that always exists."""
-    return f"{name}_record" if keyword.iskeyword(name) or name in _MODULES else name
+    """A module name from a snake-case name; never a word of Python's own or a module that always
+    exists."""
+    taken = keyword.iskeyword(name) or name in _MODULES or hasattr(builtins, name)
+    return f"{name}_record" if taken else name
 
 
 def is_taken_route(route: str) -> bool:

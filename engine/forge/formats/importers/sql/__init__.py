@@ -1,0 +1,1 @@
+"""SQL DDL of PostgreSQL, MySQL and SQLite, read with sqlglot."""
