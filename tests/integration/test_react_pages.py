@@ -246,6 +246,7 @@ def test_a_record_is_related_moved_on_changed_and_deleted(open_page: Open) -> No
     expect(page.get_by_role("option")).to_have_text("Patient 21")
     page.keyboard.press("Enter")
     page.get_by_role("combobox", name="Doctor").focus()
+    expect(page.get_by_role("option", name="Omar Haddad")).to_be_visible()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     page.get_by_role("button", name="Save").click()
