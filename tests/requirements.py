@@ -160,6 +160,8 @@ REQUIREMENTS: tuple[Requirement, ...] = (
             "tests/contracts/test_frontend_targets.py",
             "tests/integration/test_react_sources.py",
             "tests/integration/test_react_pages.py",
+            "tests/system/test_pages.py",
+            "tests/unit/runtime/test_packages.py",
         ),
     ),
     Requirement("S27", "Cloud deployment adapters", "planned"),

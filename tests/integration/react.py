@@ -40,6 +40,15 @@ def node() -> str:
     return found
 
 
+def packages_in_reach() -> bool:
+    """False only where npm itself says that it reaches no registry."""
+    npm = shutil.which("npm")
+    if npm is None:
+        return True
+    asked = [npm, "view", "react", "version", "--fetch-retries=1"]
+    return subprocess.run(asked, capture_output=True, timeout=300).returncode == 0
+
+
 def install(web: Path, cache: Path) -> None:
     """Give `web` the packages of its lock, made once per lock in `cache`."""
     node()

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from engine.forge.blueprint.source import load
+from engine.forge.generate import generate_project, with_frontend
 from engine.forge.targets.react.typescript import Code, Value, constant, layout, string
+from engine.kernel.errors import StepFailed
+from engine.runtime.dependencies import DependencyCache, PackageCache
+from engine.runtime.pages import with_pages
+from engine.runtime.sandbox import choose_driver
+from engine.runtime.workspace import Bundle
 from tests.integration.react import BLUEPRINTS, CLINIC, EVERY_FEATURE, install, run, write_project
 
 PRETTIER = "prettier/bin/prettier.cjs"
@@ -93,3 +100,39 @@ def test_the_types_are_right(projects: Path, name: str) -> None:
 @pytest.mark.parametrize("name", EXTREMES)
 def test_the_linter_finds_nothing(projects: Path, name: str) -> None:
     run(projects / name / "web", ESLINT, ".", "--max-warnings", "0")
+
+
+async def test_pages_are_built_in_the_sandbox_the_same_each_time(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    packages = _package_cache(request)
+    driver = await choose_driver()
+    project = _bundle(CLINIC)
+    built = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        built.append(await with_pages(project, tmp_path / name, packages, driver))
+    assert built[0].digest == built[1].digest
+    page = built[0].files["web/dist/index.html"].decode()
+    scripts = [path for path in built[0].files if path.endswith(".js") and "/dist/" in path]
+    assert [path.removeprefix("web/dist/") in page for path in scripts] == [True]
+    assert set(project.files) < set(built[0].files)
+
+
+async def test_pages_that_cannot_be_built_say_why(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    project = _bundle(CLINIC)
+    broken = Bundle({**project.files, "web/src/main.tsx": b"import nothing from './not-there';"})
+    with pytest.raises(StepFailed, match="can't be built") as raised:
+        await with_pages(broken, tmp_path, _package_cache(request), await choose_driver())
+    assert "not-there" in str(raised.value.fields["log"])
+
+
+def _bundle(source: Path) -> Bundle:
+    return generate_project(with_frontend(load(source.read_bytes()).blueprint, "react"))
+
+
+def _package_cache(request: pytest.FixtureRequest) -> PackageCache:
+    environments = DependencyCache(Path(request.config.cache.mkdir("environments")))
+    return PackageCache(Path(request.config.cache.mkdir("packages")), environments)
