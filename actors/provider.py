@@ -11,6 +11,7 @@ from actors.cluster import PROVIDER, find_or_start
 from engine.ai.analyser import Analysis, OfflineAnalyser, choose_analyser
 from engine.ai.embedding import UniversalSentenceEmbedder
 from engine.conductor.workshop import Described
+from engine.forge.generate import with_frontend
 
 
 class ProviderActor:
@@ -42,7 +43,10 @@ class ProviderActor:
 
 
 def _described(analysis: Analysis) -> Described:
-    content = analysis.blueprint.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    blueprint = analysis.blueprint
+    if frontend := os.environ.get("WEBNOVA_FRONTEND", "").strip():
+        blueprint = with_frontend(blueprint, frontend)
+    content = blueprint.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     return Described(
         blueprint=content,
         analyser=analysis.analyser,

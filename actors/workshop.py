@@ -9,15 +9,14 @@ from typing import Any
 import ray
 
 from actors.cluster import HOST, PROVIDER, SANDBOX, call, find
-from engine.conductor.checking import LOCK, CheckedSuite
-from engine.conductor.workshop import Described, Launched, Progress, TestReport
+from engine.conductor.checking import CheckedSuite
+from engine.conductor.workshop import Described, Launched, Prepared, Progress, TestReport
 from engine.forge.blueprint.model import Blueprint
 from engine.forge.blueprint.source import load, load_data
 from engine.forge.generate import join, parts, render
 from engine.forge.resolve import resolve
 from engine.forge.targets.contract import Unit
 from engine.forge.testing import merged, suites
-from engine.kernel.errors import StepFailed
 from engine.runtime.workspace import Bundle
 
 UNITS_PER_TASK = 4
@@ -60,11 +59,8 @@ class RayWorkshop:
         bundle = await asyncio.to_thread(join, document, units, rendered)
         return await asyncio.to_thread(bundle.pack)
 
-    async def prepare(self, bundle: bytes) -> dict[str, Any]:
-        files = Bundle.unpack(bundle).files
-        if LOCK not in files:
-            raise StepFailed("The bundle has no list of locked dependencies.")
-        prepared: dict[str, Any] = await call(find(SANDBOX).prepare.remote(files[LOCK]))
+    async def prepare(self, bundle: bytes) -> Prepared:
+        prepared: Prepared = await call(find(SANDBOX).prepare.remote(bundle))
         return prepared
 
     async def test(self, name: str, bundle: bytes, progress: Progress) -> TestReport:

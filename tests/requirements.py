@@ -152,7 +152,18 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     ),
     Requirement("S24", "Marketplace", "planned"),
     Requirement("S25", "Real-time collaboration", "planned"),
-    Requirement("S26", "Full-stack project generator", "planned"),
+    Requirement(
+        "S26",
+        "Full-stack project generator",
+        "begun",
+        (
+            "tests/contracts/test_frontend_targets.py",
+            "tests/integration/test_react_sources.py",
+            "tests/integration/test_react_pages.py",
+            "tests/system/test_pages.py",
+            "tests/unit/runtime/test_packages.py",
+        ),
+    ),
     Requirement("S27", "Cloud deployment adapters", "planned"),
     Requirement(
         "S28", "Sandbox code executor", "begun", ("tests/contracts/test_sandbox_drivers.py",)

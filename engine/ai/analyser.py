@@ -282,6 +282,8 @@ def _blueprint(draft: Draft, reading: _Reading, chosen: list[Match], name: str |
             "enums": draft.enums,
             "entities": draft.entities,
             "integrations": draft.integrations,
+            # Whoever describes a platform in words wants people to use it.
+            "stack": {"frontend": "react"},
             "assumptions": draft.assumptions,
         }
     )

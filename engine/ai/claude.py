@@ -64,6 +64,7 @@ sign up themselves (`self_registration`) see only their own rows of anything pri
 - Names are English identifiers: entities in PascalCase singular, members in snake_case. Avoid \
 words reserved in Python or SQL.
 - List in `assumptions`, in both languages, what you decided where the description was silent.
+- `stack` has `frontend: react`, unless only programs will use the platform.
 - Leave out what the description explicitly does not want.
 """
 

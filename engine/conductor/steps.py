@@ -42,11 +42,17 @@ class StepContext:
         query = GetBlueprint(platform=self.platform, version=version)
         return answer_as(BlueprintView, await self.dispatcher.ask(query, self.caller, self.tenant))
 
+    @property
+    def generated(self) -> str | None:
+        """The digest of the bundle that this run has made; with its pages once they are built."""
+        run = self.state.run
+        built = run.output("prepare").get("bundle")
+        return built or run.output("generate").get("bundle")
+
     async def bundle(self) -> bytes:
         """The code that this run is about: freshly generated, or that of an earlier release."""
-        generated = self.state.run.output("generate")
-        if generated:
-            return await self.fetch(generated["bundle"])
+        if self.generated:
+            return await self.fetch(self.generated)
         wished = self.state.run.input["version"]
         release = next(each for each in self.state.releases if each.version == wished)
         return await self.fetch(release.bundle)
@@ -85,7 +91,11 @@ async def generate(context: StepContext) -> dict[str, Any]:
 
 
 async def prepare(context: StepContext) -> dict[str, Any]:
-    return await context.workshop.prepare(await context.bundle())
+    prepared = await context.workshop.prepare(await context.bundle())
+    output = prepared.model_dump(mode="json", exclude={"bundle"})
+    if prepared.bundle is None:
+        return output
+    return {**output, "bundle": await context.keep(prepared.bundle), "pages": True}
 
 
 async def test(context: StepContext) -> dict[str, Any]:
@@ -104,10 +114,9 @@ async def test(context: StepContext) -> dict[str, Any]:
 
 async def release(context: StepContext) -> dict[str, Any]:
     run = context.state.run
-    generated = run.output("generate")
-    if generated:
+    if context.generated:
         planned = run.output("plan")
-        version, digest = int(planned["version"]), str(generated["bundle"])
+        version, digest = int(planned["version"]), context.generated
         blueprint_version = int(planned["blueprint_version"])
     else:
         version = int(run.input["version"])

@@ -26,6 +26,18 @@ class Described(Message):
     assumptions: list[dict[str, str]]
 
 
+class Prepared(Message):
+    """What a bundle needs to run: which environment, and whether it was made anew.
+
+    `bundle` is the bundle with its built pages; None when there was nothing to build.
+    """
+
+    environment: str
+    created: bool
+    duration_s: float
+    bundle: bytes | None = None
+
+
 class TestReport(Message):
     """The outcome of a generated platform's suites, and under what protection they ran."""
 
@@ -65,8 +77,8 @@ class Workshop(Protocol):
         """
         ...
 
-    async def prepare(self, bundle: bytes) -> dict[str, Any]:
-        """Make the bundle's dependencies ready; says which environment, and whether it was new."""
+    async def prepare(self, bundle: bytes) -> Prepared:
+        """Make the bundle's dependencies ready, and build its pages."""
         ...
 
     async def test(self, name: str, bundle: bytes, progress: Progress) -> TestReport: ...

@@ -19,7 +19,7 @@ from engine.conductor.requests import (
     RollBackPlatform,
 )
 from engine.conductor.runs import MAX_ATTEMPTS, STEPS, Run, RunKind, RunState
-from engine.conductor.workshop import Described, Launched, Progress, TestReport
+from engine.conductor.workshop import Described, Launched, Prepared, Progress, TestReport
 from engine.kernel.contracts import Call
 from engine.kernel.errors import Conflict, LeaseLost, StepFailed, Unavailable
 from engine.ledger.work import Lease
@@ -72,9 +72,9 @@ class ScriptedWorkshop:
         await progress(0.5, "halfway")
         return f"bundle of {name} after {len(history)}".encode()
 
-    async def prepare(self, bundle: bytes) -> dict[str, Any]:
+    async def prepare(self, bundle: bytes) -> Prepared:
         await self._note("prepare")
-        return {"created": False}
+        return Prepared(environment="e", created=False, duration_s=0.1)
 
     async def test(self, name: str, bundle: bytes, progress: Progress) -> TestReport:
         await self._note("test")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.react import packages_in_reach
 from webnova import Client
 from webnova.client.models import Run
 from webnova.stack.home import Home
@@ -30,6 +31,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             patch.delenv(name, raising=False)
         patch.setenv("WEBNOVA_HOME", str(home.root))
         patch.setenv("WEBNOVA_WEBHOOK_NETWORKS", "127.0.0.1/32")
+        if not packages_in_reach():
+            # Said aloud by the tests of pages, which are skipped then.
+            patch.setenv("WEBNOVA_FRONTEND", "none")
         # One cache of environments for all sessions of this machine would hide a missing install.
         made = Stack(home)
         made.up()

@@ -114,7 +114,8 @@ def summary(step: str, output: Any) -> str:
         case "plan":
             return f"{output.get('entities')} entities, {output.get('roles')} roles"
         case "prepare":
-            return "made anew" if output.get("created") else "from the cache"
+            pages = ", pages built" if output.get("pages") else ""
+            return ("made anew" if output.get("created") else "from the cache") + pages
         case "generate":
             return f"{int(output.get('bytes', 0)) / 1024:.0f} kB packed"
         case "test":

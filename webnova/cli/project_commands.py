@@ -37,6 +37,10 @@ def generate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")
     ] = False,
+    frontend: Annotated[
+        str | None,
+        typer.Option("--frontend", help="The pages: react or none; left out, the Blueprint's."),
+    ] = None,
     adopt: Annotated[
         bool, typer.Option("--adopt", help="Generate beside files that were there before.")
     ] = False,
@@ -45,21 +49,23 @@ def generate(
         typer.Option(metavar="OLD=NEW", help="An entity that has another name now; repeatable."),
     ] = None,
 ) -> None:
-    """Write the project of a Blueprint, or bring it up to date with it: the backend, its tests,
-    its Dockerfile and README.
+    """Write the project of a Blueprint, or bring it up to date with it: the backend, the pages
+    that it asks for, its tests, its Dockerfile and README.
 
     What you edited stays: changes are merged with it. Where you and the generator changed the same
     lines, both are marked in the file and the command ends with code 6. `webnova undo` takes
     everything back.
     """
     from engine.forge.blueprint.source import load
-    from engine.forge.generate import BLUEPRINT, generate_project
+    from engine.forge.generate import BLUEPRINT, generate_project, with_frontend
     from engine.forge.regeneration.regenerate import Wishes, regenerate
     from webnova.cli.regeneration_text import pairs_of, tell
 
     began = time.monotonic()
     source = file if file is not None else existing_directory(out) / BLUEPRINT
     blueprint = load(read_bytes(source), filename=source.name).blueprint
+    if frontend is not None:
+        blueprint = with_frontend(blueprint, frontend)
     bundle = generate_project(blueprint)
     wishes = Wishes(adopt=adopt, dry_run=dry_run, renamed=pairs_of(renamed or []))
     done = regenerate(out, bundle, wishes)

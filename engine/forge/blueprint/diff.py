@@ -237,7 +237,7 @@ def _breaks(path: Path, key: str, old: Any, new: Any) -> bool:
     if len(path) == 1:
         return key == "name"
     if path[0] == "stack":
-        return True
+        return key != "frontend" or new == "none"
     if path[0] in ("integrations", "environments"):
         return path[0] == "integrations" and key == "kind"
     return key in _NARROWER and _NARROWER[key](old, new)

@@ -337,6 +337,8 @@ class Stack(Part):
     """How programs reach it."""
     auth: Literal["jwt"] = "jwt"
     """How callers prove who they are."""
+    frontend: Literal["react", "none"] = "none"
+    """The pages by which people use it."""
 
 
 class Environment(Part):

@@ -222,6 +222,7 @@ class ResolvedPlatform:
     sector: str
     compliance: tuple[str, ...]
     database: Literal["sqlite", "postgres"]
+    frontend: Literal["react", "none"]
     roles: tuple[ResolvedRole, ...]
     enums: tuple[ResolvedEnum, ...]
     entities: tuple[ResolvedEntity, ...]

@@ -82,6 +82,7 @@ def resolve(blueprint: Blueprint) -> ResolvedPlatform:
         sector=blueprint.sector.value,
         compliance=tuple(blueprint.compliance),
         database=blueprint.stack.database,
+        frontend=blueprint.stack.frontend,
         roles=roles,
         enums=(*enums.values(), *states.values()),
         entities=tuple(resolver.entity(name) for name in order),

@@ -1,4 +1,5 @@
-"""What a target is: something that turns the resolved model into the files of a backend.
+"""What a target is: something that turns the resolved model into the files of a backend or of the
+pages that people use it by.
 
 Rendering is split into units that depend on nothing but themselves, so that a caller may render
 them in one process or in many. The same platform gives the same bytes, wherever and whenever.
@@ -53,6 +54,35 @@ class BackendTarget(Protocol):
 
     def render(self, unit: Unit) -> dict[str, str]:
         """The unit's files by relative POSIX path, not yet formatted."""
+        ...
+
+    def finish(self, files: Mapping[str, str]) -> dict[str, str]:
+        """The same files, formatted; no path is added or lost."""
+        ...
+
+
+@runtime_checkable
+class FrontendTarget(Protocol):
+    """Pages that can be generated. Implementations keep no state and read no clock.
+
+    Its files and the names of its units begin with `web/`, so that they never meet those of a
+    backend. The backend serves what a build leaves in `web/dist`.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def version(self) -> str:
+        """Changes whenever the same platform would give other bytes."""
+        ...
+
+    def modules(self, platform: ResolvedPlatform) -> list[Unit]:
+        """The units of a platform. Their files never share a path."""
+        ...
+
+    def render(self, unit: Unit) -> dict[str, str]:
+        """The unit's files by relative POSIX path."""
         ...
 
     def finish(self, files: Mapping[str, str]) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
 from engine.forge.resolve import ResolvedEntity
-from engine.forge.targets.contract import BackendTarget, Unit
+from engine.forge.targets.contract import BackendTarget, FrontendTarget, Unit
 
 
 @runtime_checkable
@@ -20,7 +20,7 @@ class MovesFiles(Protocol):
         ...
 
 
-def identity(target: BackendTarget, unit: Unit, path: str) -> str:
+def identity(target: BackendTarget | FrontendTarget, unit: Unit, path: str) -> str:
     """The same for the same file in all versions of a target and of a platform.
 
     The part before the first `/` says what it belongs to: `entities.Doctor`, or the unit's own
@@ -48,7 +48,7 @@ def _anonymous(part: str, entity: ResolvedEntity) -> str:
     stem, dot, suffix = part.partition(".")
     if stem in (entity.module, entity.snake):
         stem = "{entity}"
-    elif stem == entity.plural_snake:
+    elif stem in (entity.plural_snake, entity.route):
         stem = "{entities}"
     elif stem.startswith(entity.name):
         stem = "{Entity}" + stem[len(entity.name) :]

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
-import os
 import re
-import signal
-from asyncio import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,17 +11,12 @@ import uv
 
 from engine.kernel.errors import InvalidInput, StepFailed, Unavailable, WebNovaError
 from engine.runtime.dependencies.lock import Lock
+from engine.runtime.dependencies.programs import passing, run, told
 
 _DESCRIBE = (
     "import sys,sysconfig,platform,json;"
     "print(json.dumps([sys.base_prefix,platform.python_version(),sys.implementation.cache_tag,"
     "sysconfig.get_platform(),*platform.libc_ver()]))"
-)
-_KEPT_OUT = ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME", "UV_PYTHON", "UV_SYSTEM")
-_UNREACHABLE = re.compile(
-    r"failed to fetch|error sending request|client error|dns error|timed? ?out|connection|"
-    r"network connectivity|status server error|too many requests",
-    re.IGNORECASE,
 )
 _NOT_INSTALLABLE = re.compile(
     r"no solution found|unsatisfiable|was not found|no version of|hash mismatch|no usable wheels|"
@@ -34,8 +24,6 @@ _NOT_INSTALLABLE = re.compile(
     r"requires? .*but|missing .*hash|requires hashes|incompatible",
     re.IGNORECASE,
 )
-_NO_SPACE = re.compile(r"no space left|disk quota", re.IGNORECASE)
-_PRIVATE = re.compile(r"(?:[a-z][a-z0-9+]*://|file:)\S+|(?<![\w.])/\S+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -63,28 +51,6 @@ class Source:
         return ["--index-url", self.index_url] if self.index_url else []
 
 
-async def _run(*command: str, timeout_s: float) -> tuple[int, str, str]:
-    """Exit code, standard output, standard error. Ended with its children when cancelled."""
-    env = {name: value for name, value in os.environ.items() if name not in _KEPT_OUT}
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**env, "NO_COLOR": "1", "UV_NO_PROGRESS": "1"},
-        start_new_session=True,
-    )
-    try:
-        async with asyncio.timeout(timeout_s):
-            out, err = await process.communicate()
-    finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await asyncio.shield(process.wait())
-    return process.returncode or 0, out.decode(errors="replace"), err.decode(errors="replace")
-
-
 class Uv:
     """The `uv` program that is installed with the platform."""
 
@@ -95,7 +61,9 @@ class Uv:
         program = uv.find_uv_bin()
         options = ["--cache-dir", str(self._cache), "--no-python-downloads"]
         try:
-            return await _run(program, *arguments, *options, timeout_s=self._timeout_s)
+            return await run(
+                program, *arguments, *options, timeout_s=self._timeout_s, UV_NO_PROGRESS="1"
+            )
         except TimeoutError as error:
             raise Unavailable(
                 "Fetching the dependencies took too long.",
@@ -109,7 +77,7 @@ class Uv:
             code, out, _ = await self._uv("python", "find", wanted)
             program = out.strip() if code == 0 else ""
         try:
-            code, out, _ = await _run(program, "-I", "-c", _DESCRIBE, timeout_s=30)
+            code, out, _ = await run(program, "-I", "-c", _DESCRIBE, timeout_s=30)
         except (OSError, ValueError, TimeoutError):
             code, out = 1, ""
         if code != 0:
@@ -156,15 +124,9 @@ class Uv:
 
 def refusal(said: str) -> WebNovaError:
     """The error for what `uv` said, without addresses and paths."""
-    reason = " ".join(_PRIVATE.sub("…", said).split())[:600]
-    if _NO_SPACE.search(said):
-        return Unavailable("The disk is full.", mend="Free some space and try again.")
-    if _UNREACHABLE.search(said):
-        return Unavailable(
-            "The package registry can't be reached.",
-            mend="Check the connection, or install from a directory of wheels.",
-            reason=reason,
-        )
+    if known := passing(said):
+        return known
+    reason = told(said)
     if _NOT_INSTALLABLE.search(said):
         return InvalidInput(
             "The locked dependencies can't be installed together.",

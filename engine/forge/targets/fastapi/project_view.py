@@ -23,6 +23,7 @@ def project_view(platform: ResolvedPlatform) -> dict[str, Any]:
     modules = {"auth", "health", "users", *(entity.module for entity in platform.entities)}
     return {
         "platform": platform,
+        "has_pages": platform.frontend != "none",
         "entities": [_entity(platform, entity) for entity in platform.entities],
         "model_names": sorted({"User", *(entity.class_name for entity in by_name)}),
         "route_modules": ", ".join(sorted(modules)),

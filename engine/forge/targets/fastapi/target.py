@@ -23,6 +23,8 @@ from engine.forge.targets.formatting import format_python
 _TEMPLATES = Path(__file__).parent / "templates"
 _SUFFIX = ".jinja"
 _VERSIONS = "app/migrations/versions"
+_PAGES = "app/pages.py"
+"""Only a platform with a frontend serves one."""
 _LOCK = Path(__file__).parent / "requirements.lock"
 """The same for every platform, so that all share one cached environment. `lock.in` says what it
 is compiled from."""
@@ -64,7 +66,8 @@ class FastApiTarget:
 
 def _render_project(platform: ResolvedPlatform) -> dict[str, str]:
     context = project_view(platform)
-    files = {path: _render(f"project/{path}", context) for path in _project_paths()}
+    paths = [path for path in _project_paths() if path != _PAGES or platform.frontend != "none"]
+    files = {path: _render(f"project/{path}", context) for path in paths}
     if any(move.guard for entity in platform.entities for move in entity.transitions):
         files["app/expressions.py"] = runtime("values.py")
     return {**files, "requirements.lock": _LOCK.read_text(encoding="utf-8")}
