@@ -18,6 +18,7 @@ from webnova.cli.output import Output, isolated, seconds
 from webnova.cli.sources import connect, existing_directory, read_bytes, read_text
 
 if TYPE_CHECKING:
+    from engine.forge.blueprint.model import Blueprint
     from webnova.cli.shapes import TestReport
 
 _NOT_TESTED = (".git", ".venv", "venv", "__pycache__", ".pytest_cache", ".mypy_cache")
@@ -56,16 +57,13 @@ def generate(
     lines, both are marked in the file and the command ends with code 6. `webnova undo` takes
     everything back.
     """
-    from engine.forge.blueprint.source import load
-    from engine.forge.generate import BLUEPRINT, generate_project, with_frontend
+    from engine.forge.generate import BLUEPRINT, generate_project
     from engine.forge.regeneration.regenerate import Wishes, regenerate
     from webnova.cli.regeneration_text import pairs_of, tell
 
     began = time.monotonic()
     source = file if file is not None else existing_directory(out) / BLUEPRINT
-    blueprint = load(read_bytes(source), filename=source.name).blueprint
-    if frontend is not None:
-        blueprint = with_frontend(blueprint, frontend)
+    blueprint = _blueprint(source, frontend)
     bundle = generate_project(blueprint)
     wishes = Wishes(adopt=adopt, dry_run=dry_run, renamed=pairs_of(renamed or []))
     done = regenerate(out, bundle, wishes)
@@ -89,6 +87,14 @@ def generate(
         raise stop(ExitCode.CONFLICTS)
     if not dry_run:
         output.say(f"  → webnova test {out}")
+
+
+def _blueprint(source: Path, frontend: str | None) -> Blueprint:
+    from engine.forge.blueprint.source import load
+    from engine.forge.generate import with_frontend
+
+    blueprint = load(read_bytes(source), filename=source.name).blueprint
+    return blueprint if frontend is None else with_frontend(blueprint, frontend)
 
 
 @command
