@@ -62,8 +62,7 @@ def generate(
     from webnova.cli.regeneration_text import pairs_of, tell
 
     began = time.monotonic()
-    source = file if file is not None else existing_directory(out) / BLUEPRINT
-    blueprint = _blueprint(source, frontend)
+    blueprint = _blueprint(file or existing_directory(out) / BLUEPRINT, frontend)
     bundle = generate_project(blueprint)
     wishes = Wishes(adopt=adopt, dry_run=dry_run, renamed=pairs_of(renamed or []))
     done = regenerate(out, bundle, wishes)
