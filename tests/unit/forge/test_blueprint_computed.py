@@ -171,7 +171,8 @@ def test_a_computed_field_is_no_column() -> None:
             *("changed", True, "no longer computed"),
         ),
         (
-            *("{type: integer, computed: quantity}", "{type: integer, title: {en: A}, computed: quantity}"),
+            "{type: integer, computed: quantity}",
+            "{type: integer, title: {en: A}, computed: quantity}",
             *("changed", False, "title changed"),
         ),
     ],

@@ -184,4 +184,4 @@ def is_decimal(term: Term) -> bool:
         return True
     skipped = 1 if term.operation == "if" else 0
     numbers = (*_SUMS, "negate", "abs", "if", "coalesce", "min", "max")
-    return term.operation in numbers and any(map(_is_decimal, term.arguments[skipped:]))
+    return term.operation in numbers and any(map(is_decimal, term.arguments[skipped:]))
