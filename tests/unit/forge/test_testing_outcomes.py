@@ -4,7 +4,7 @@ import pytest
 
 from engine.forge.blueprint.source import load
 from engine.forge.resolve import ResolvedEntity, resolve
-from engine.forge.testing.guards import Readiness, readiness
+from engine.forge.testing.outcomes import Readiness, readiness
 from engine.kernel.errors import InvalidInput
 
 PERIOD = """\
