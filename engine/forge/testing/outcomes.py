@@ -114,8 +114,8 @@ def _answer(shown: ResolvedColumn, value: Plain) -> Value:
     """A value as an answer carries it."""
     if isinstance(value, bool) or value is None:
         return value
-    if shown.scale is not None:
-        return f"{value:.{shown.scale}f}"
+    if shown.scale is not None and isinstance(value, int | Decimal):
+        return f"{Decimal(value):.{shown.scale}f}"
     if isinstance(value, dt.datetime):
         return value.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
     if isinstance(value, dt.date | dt.time):
