@@ -217,8 +217,7 @@ def _read_fields(entity: ResolvedEntity) -> Iterator[str]:
         if not column.write_only:
             yield f"{column.name}: {_optional(write.read_type(column), not column.required)}"
     for each in entity.computed:
-        kind = write.computed_type(each.shown)
-        yield f"{each.name}: {_optional(kind, not each.shown.required)}"
+        yield f"{each.name}: {write.computed_type(each.shown)}"
     for relation in entity.relations:
         kind = "list[UUID]" if relation.many else "UUID"
         yield f"{relation.field}: {_optional(kind, not relation.many and not relation.required)}"

@@ -286,9 +286,11 @@ def read_type(column: ResolvedColumn) -> str:
 
 
 def computed_type(shown: ResolvedColumn) -> str:
-    """The type of a computed field in an answer, without None, marked as one that isn't sent."""
+    """The type of a computed field in an answer, marked as one that isn't sent."""
     kind = read_type(shown)
     read_only = 'Field(json_schema_extra={"readOnly": True})'
+    if not shown.required:
+        return f"Annotated[{kind} | None, {read_only}]"
     if kind.startswith("Annotated["):
         return f"{kind.removesuffix(']')}, {read_only}]"
     return f"Annotated[{kind}, {read_only}]"
