@@ -320,6 +320,22 @@ MUTATIONS = [
         "integration/test_lists.py",
         "together",
     ),
+    Mutation(
+        "a computed field says another value",
+        "models/booking.py",
+        r"\* -5",
+        "* -4",
+        "integration/test_computed.py",
+        "together",
+    ),
+    Mutation(
+        "a computed zero is below zero",
+        "fields.py",
+        r"value or abs\(value\)",
+        "value",
+        "integration/test_computed.py",
+        "together",
+    ),
 ]
 
 

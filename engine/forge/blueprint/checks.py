@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
+from engine.forge.blueprint.computed import check_computed, check_computed_field
 from engine.forge.blueprint.constraints import check_field
 from engine.forge.blueprint.guards import check_guards
 from engine.forge.blueprint.model import (
@@ -48,6 +49,7 @@ def check(blueprint: Blueprint) -> list[Finding]:
     for name, entity in blueprint.entities.items():
         findings += _entity(blueprint, ("entities", name), entity)
     if not any(finding.severity == "error" for finding in findings):
+        findings += check_computed(blueprint)
         findings += check_guards(blueprint)
     findings += check_stored(blueprint)
     findings += _cycles(blueprint)
@@ -63,6 +65,8 @@ def errors(blueprint: Blueprint) -> list[Finding]:
 def _entity(blueprint: Blueprint, path: Path, entity: Entity) -> Iterator[Finding]:
     for name, spec in entity.fields.items():
         yield from check_field(blueprint, (*path, "fields", name), spec)
+        if spec.computed is not None:
+            yield from check_computed_field((*path, "fields", name), spec)
     for name, relation in entity.relations.items():
         yield from _relation(blueprint, (*path, "relations", name), relation)
     for role, access in entity.access.items():
@@ -133,6 +137,9 @@ def _display(path: Path, entity: Entity, display: str) -> Iterator[Finding]:
     if spec is None:
         message = unknown("field", display, entity.fields)
         yield _absent(at, message, (*path, "fields", display), entity.fields)
+    elif spec.computed is not None:
+        message = f"{quoted(display)} is computed; a record is found by what is stored of it"
+        yield Finding(at, message)
     elif spec.data_class in (DataClass.SECRET, DataClass.PCI):
         message = f"{quoted(display)} holds {spec.data_class} data; it can't name a record"
         yield Finding(at, message)

@@ -86,7 +86,15 @@ def diff(old: Blueprint, new: Blueprint) -> list[Change]:
     that is stored there; otherwise a renamed part is one that went and one that came.
     """
     steps = _compare((), _dump(old), _dump(new))
-    return [change for step in steps for change in _changes(step)]
+    return [_of_answers(change, step, new) for step in steps for change in _changes(step)]
+
+
+def _of_answers(change: Change, step: _Step, new: Blueprint) -> Change:
+    """A computed field is only ever read: whatever its new type is, readers expect the old one."""
+    if len(step.path) != 5 or step.path[2] != "fields" or step.path[4] != "type":
+        return change
+    field = new.entities[str(step.path[1])].fields[str(step.path[3])]
+    return change.model_copy(update={"breaking": True}) if field.computed else change
 
 
 def _dump(blueprint: Blueprint) -> Any:
@@ -208,6 +216,8 @@ def _judge(step: _Step) -> tuple[bool, str]:
     if len(step.path) == 3 and key in ("unique", "indexes"):
         return _sets(owner, key, step.old, step.new)
     breaking = _breaks(step.path, key, step.old, step.new)
+    if key == "computed":
+        return True, _computed(owner, step.old, step.new)
     if key in ("required", "unique"):
         word = key if step.new else {"required": "optional", "unique": "not unique"}[key]
         return breaking, f"{owner} became {word}"
@@ -221,6 +231,14 @@ def _judge(step: _Step) -> tuple[bool, str]:
     if step.new is None:
         return breaking, f"{owner}: {key} {_shown(step.old)} was removed"
     return breaking, f"{owner}: {key} changed from {_shown(step.old)} to {_shown(step.new)}"
+
+
+def _computed(owner: str, old: str | None, new: str | None) -> str:
+    if old is None:
+        return f"{owner} is now computed as {_shown(new)}; what was stored in it goes"
+    if new is None:
+        return f"{owner} is no longer computed; it is stored, and empty until it is sent"
+    return f"{owner}: computed changed from {_shown(old)} to {_shown(new)}; no stored data changes"
 
 
 def _sets(owner: str, key: str, old: list[list[str]], new: list[list[str]]) -> tuple[bool, str]:

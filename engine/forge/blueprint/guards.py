@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 from engine.forge.blueprint.model import Blueprint
 from engine.forge.blueprint.problems import Finding, Path
+from engine.forge.expressions.canonical import names
 from engine.forge.expressions.checking import check
 from engine.forge.expressions.scopes import record_scope
+from engine.forge.expressions.syntax import Fault, read
 
 
 def check_guards(blueprint: Blueprint) -> Iterator[Finding]:
@@ -20,11 +22,29 @@ def check_guards(blueprint: Blueprint) -> Iterator[Finding]:
                 yield from _guard(blueprint, entity, at, move.guard)
 
 
+def placed(blueprint: Blueprint, entity: str, at: Path, source: str, fault: Fault) -> Finding:
+    """A fault of the expression `source` on records of `entity`, which stands at `at`."""
+    word = source[fault.offset : fault.offset + fault.length]
+    message = f"{fault.message} (at character {fault.offset + 1} of the expression)"
+    # A name that the document declares elsewhere, but wrongly, is not to blame here.
+    known = word in blueprint.entities[entity].fields
+    absent = None if known else ("entities", entity, "fields", word)
+    return Finding(at, message, fault.suggestion, absent=absent)
+
+
+def read_computed(blueprint: Blueprint, entity: str, at: Path, source: str) -> Iterator[Finding]:
+    """Findings for the computed fields that the expression names: none can read another's."""
+    node = read(source)
+    asked = set() if isinstance(node, Fault) else {path[0] for path in names(node)}
+    for name, spec in blueprint.entities[entity].fields.items():
+        if spec.computed is not None and name in asked:
+            message = f"`{name}` is computed itself, and can't be read: write its expression here"
+            yield Finding(at, message, f"({spec.computed})")
+
+
 def _guard(blueprint: Blueprint, entity: str, at: Path, guard: str) -> Iterator[Finding]:
+    if unreadable := [*read_computed(blueprint, entity, at, guard)]:
+        yield from unreadable
+        return
     for fault in check(guard, record_scope(blueprint, entity)).faults:
-        word = guard[fault.offset : fault.offset + fault.length]
-        message = f"{fault.message} (at character {fault.offset + 1} of the expression)"
-        # A name that the document declares elsewhere, but wrongly, is not to blame here.
-        known = word in blueprint.entities[entity].fields
-        absent = None if known else ("entities", entity, "fields", word)
-        yield Finding(at, message, fault.suggestion, absent=absent)
+        yield placed(blueprint, entity, at, guard, fault)

@@ -132,6 +132,9 @@ class FieldSpec(Part):
     """ISO 4217, for money; its minor unit is the number of digits after the point."""
     data_class: DataClass | None = None
     """What kind of sensitive data it holds. A `secret` is accepted and never given back."""
+    computed: Expression | None = None
+    """What its value follows from: an expression of the record's other fields, such as
+    `unit_price * quantity`. It is worked out for every answer, never stored and never sent."""
     stored_as: MemberName | None = None
     """The former name, after it got another one: what is stored stays where it is, without a
     migration, and the version before goes on working beside this one."""

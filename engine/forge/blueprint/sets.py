@@ -27,7 +27,9 @@ def check_sets(path: Path, entity: Entity) -> Iterator[Finding]:
 
 
 def _searched(path: Path, entity: Entity) -> Iterator[Finding]:
-    texts = [name for name, spec in entity.fields.items() if is_text(spec)]
+    texts = [
+        name for name, spec in entity.fields.items() if is_text(spec) and spec.computed is None
+    ]
     for number, name in enumerate(entity.search):
         at = (*path, "search", number)
         spec = entity.fields.get(name)
@@ -37,6 +39,8 @@ def _searched(path: Path, entity: Entity) -> Iterator[Finding]:
             absent = (*path, "fields", name)
             message = unknown("field", name, texts)
             yield Finding(at, message, absent=absent, word=name, among=texts)
+        elif spec.computed is not None:
+            yield Finding(at, f"`{name}` is computed, not stored; search in what it reads")
         elif not is_text(spec):
             yield Finding(at, f"`{name}` is of type `{spec.type}`; only texts are searched in")
         elif spec.data_class is DataClass.SECRET:
@@ -81,6 +85,8 @@ def _unfit(entity: Entity, name: str) -> str | None:
         known = entity.lifecycle is not None and entity.lifecycle.field == name
         return None if known else "unknown"
     spec = entity.fields[name]
+    if spec.computed is not None:
+        return f"`{name}` is computed, not stored; name what it reads"
     if spec.type in _NOT_INDEXED:
         return f"`{name}` is of type `{spec.type}`, too long for an index; a `string` fits"
     if spec.data_class is DataClass.SECRET:

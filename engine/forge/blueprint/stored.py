@@ -28,6 +28,8 @@ def _columns(path: Path, entity: Entity) -> Iterator[Finding]:
         state = entity.lifecycle.field
         taken[state] = (f"the state field `{state}`", None)
     for name, field in entity.fields.items():
+        if field.computed is not None:
+            continue
         at = (*path, "fields", name)
         yield from _place(taken, at, field.stored_as, field.stored_as or name)
     for name, relation in entity.relations.items():

@@ -10,9 +10,11 @@ from engine.forge.expressions.types import (
     BOOLEAN,
     DATE,
     INSTANT,
+    MAX_DIGITS,
     TEXT,
     TIME,
     UUID,
+    Kind,
     Scope,
     Shape,
     ToOne,
@@ -83,6 +85,16 @@ def field_type(blueprint: Blueprint, spec: FieldSpec, path: str) -> Type:
     return type if spec.required else type.optional
 
 
+def computed_type(blueprint: Blueprint, spec: FieldSpec, path: str) -> Type:
+    """What the expression of a computed field must give. Raises as `field_type`.
+
+    Of a number only the digits after the point are bound: nothing is stored that could be too
+    small for it.
+    """
+    type = field_type(blueprint, spec, path).optional
+    return type.within(-(10**MAX_DIGITS), 10**MAX_DIGITS) if type.kind is Kind.NUMBER else type
+
+
 def _number(spec: FieldSpec, bounds: FieldBounds) -> Type:
     assert bounds.minimum is not None and bounds.maximum is not None
     if spec.type is FieldType.INTEGER:
@@ -99,7 +111,8 @@ def _shape(blueprint: Blueprint, name: str, entity: Entity) -> Shape:
     path = f"entities.{name}.fields"
     fields = dict(_SYSTEM)
     for field, spec in entity.fields.items():
-        if not is_write_only(spec) and spec.type not in _UNREAD:
+        unread = is_write_only(spec) or spec.type in _UNREAD or spec.computed is not None
+        if not unread:
             fields[field] = field_type(blueprint, spec, f"{path}.{field}")
     if entity.lifecycle is not None:
         states = enum(f"{name}.{entity.lifecycle.field}", entity.lifecycle.states)

@@ -83,6 +83,25 @@ class ResolvedColumn:
 
 
 @dataclass(frozen=True, slots=True)
+class ResolvedComputed:
+    """A field whose value follows from the others: `term` is what it means, `text` how it is
+    written in canonical form.
+
+    `shown` says how answers hold it. It is `required` there unless the expression may be null, and
+    `precision` is what its largest value needs. It is no column: nothing stores it, no request
+    carries it, and no list is filtered or sorted by it.
+    """
+
+    shown: ResolvedColumn
+    text: str
+    term: Term
+
+    @property
+    def name(self) -> str:
+        return self.shown.name
+
+
+@dataclass(frozen=True, slots=True)
 class ResolvedRelation:
     """A reference. `field` is its name in JSON: `<name>_id`, or `<singular>_ids` when `many`.
 
@@ -183,6 +202,7 @@ class ResolvedEntity:
     plural_titles: Titles
     description: Titles
     columns: tuple[ResolvedColumn, ...]
+    computed: tuple[ResolvedComputed, ...]
     relations: tuple[ResolvedRelation, ...]
     lifecycle: ResolvedLifecycle | None
     access: Mapping[str, Mapping[Verb, Scope | None]]

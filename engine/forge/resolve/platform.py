@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.forge.blueprint.model import (
     Blueprint,
@@ -20,8 +21,9 @@ from engine.forge.blueprint.model import (
 from engine.forge.blueprint.names import class_name, link_table, snake_case, state_class, table_name
 from engine.forge.expressions.canonical import canonical
 from engine.forge.expressions.checking import compiled
-from engine.forge.expressions.scopes import record_scope
+from engine.forge.expressions.scopes import computed_type, record_scope
 from engine.forge.expressions.syntax import Node, read
+from engine.forge.expressions.types import whole_digits
 from engine.forge.fields import (
     Filter,
     Titles,
@@ -37,6 +39,7 @@ from engine.forge.resolve.model import (
     BASE_FIELDS,
     VERBS,
     ResolvedColumn,
+    ResolvedComputed,
     ResolvedEntity,
     ResolvedEnum,
     ResolvedGuard,
@@ -201,6 +204,12 @@ def _index(kind: str, table: str, entity: Entity, members: Sequence[str]) -> Res
     return ResolvedIndex(name, tuple(columns), tuple(fields))
 
 
+def _canonical(source: str) -> str:
+    node = read(source)
+    assert isinstance(node, Node)
+    return canonical(node)
+
+
 @dataclass(frozen=True, slots=True)
 class _EntityResolver:
     blueprint: Blueprint
@@ -236,6 +245,12 @@ class _EntityResolver:
             columns=tuple(
                 self._column(name, key, spec, table, key in telling)
                 for key, spec in entity.fields.items()
+                if spec.computed is None
+            ),
+            computed=tuple(
+                self._computed(name, self._column(name, key, spec, table, False), spec.computed)
+                for key, spec in entity.fields.items()
+                if spec.computed is not None
             ),
             relations=tuple(
                 self._relation(name, key, relation, table, key in telling)
@@ -300,6 +315,27 @@ class _EntityResolver:
             column=spec.stored_as or key,
             unique_name=names.identifier("uq", table, spec.stored_as or key),
         )
+
+    def _computed(self, name: str, column: ResolvedColumn, source: str) -> ResolvedComputed:
+        spec = self.blueprint.entities[name].fields[column.name]
+        wanted = computed_type(self.blueprint, spec, f"entities.{name}.fields.{column.name}")
+        term = compiled(source, record_scope(self.blueprint, name), wanted)
+        type = term.type
+        shown = replace(
+            column,
+            required=not type.nullable,
+            max_length=None,
+            minimum=None,
+            maximum=None,
+            filters=(),
+            column="",
+            unique_name="",
+        )
+        if column.scale is not None:
+            shown = replace(shown, precision=max(whole_digits(type), 1) + column.scale)
+        elif column.type is FieldType.INTEGER:
+            shown = replace(shown, minimum=math.ceil(type.low), maximum=math.floor(type.high))
+        return ResolvedComputed(shown, _canonical(source), term)
 
     def _relation(
         self, name: str, key: str, relation: Relation, table: str, telling: bool
@@ -403,11 +439,10 @@ class _EntityResolver:
         if text is None:
             return None
         term = compiled(text, record_scope(self.blueprint, entity))
-        node = read(text)
-        assert isinstance(node, Node)
-        return ResolvedGuard(canonical(node), term)
+        return ResolvedGuard(_canonical(text), term)
 
     @staticmethod
     def _display(entity: Entity) -> str:
-        texts = [key for key, spec in entity.fields.items() if spec.type is FieldType.STRING]
+        stored = {key: spec for key, spec in entity.fields.items() if spec.computed is None}
+        texts = [key for key, spec in stored.items() if spec.type is FieldType.STRING]
         return entity.display or (texts[0] if texts else "id")

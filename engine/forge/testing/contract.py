@@ -11,14 +11,15 @@ from engine.forge.resolve import (
     ADMIN,
     VERBS,
     ResolvedColumn,
+    ResolvedComputed,
     ResolvedEntity,
     ResolvedLifecycle,
     ResolvedPlatform,
     ResolvedRelation,
     ResolvedTransition,
 )
-from engine.forge.testing.guards import readiness
 from engine.forge.testing.literals import Call, Name, fits, source
+from engine.forge.testing.outcomes import examples, readiness
 from engine.forge.testing.rooms import PLENTY, rooms, values_of
 
 _LINE_ROOM = 70
@@ -142,6 +143,10 @@ def _entity(entity: ResolvedEntity, platform: ResolvedPlatform) -> Call:
         arguments["fields"] = tuple(
             _field(entity, column, _distinct(platform)) for column in entity.columns
         )
+    if entity.computed:
+        arguments["computed"] = tuple(
+            _computed(entity, each, _distinct(platform)) for each in entity.computed
+        )
     if entity.relations:
         arguments["relations"] = tuple(map(_relation, entity.relations))
     if entity.search:
@@ -193,6 +198,12 @@ def _field(entity: ResolvedEntity, column: ResolvedColumn, distinct: int) -> Cal
         if written:
             arguments[key] = tuple(Call("Case", {}, (one.name, one.value)) for one in written)
     return Call("Field", arguments)
+
+
+def _computed(entity: ResolvedEntity, computed: ResolvedComputed, distinct: int) -> Call:
+    found = examples(entity, computed, distinct)
+    shown = tuple(Call("Example", {}, (dict(one.values), one.answer)) for one in found)
+    return Call("Computed", {"name": computed.name} | ({"examples": shown} if shown else {}))
 
 
 def _as_answered(column: ResolvedColumn) -> str | int | bool | None:

@@ -39,7 +39,8 @@ def enums(blueprint: Blueprint) -> dict[str, list[str]]:
 
 
 def without_lifecycles(blueprint: Blueprint) -> Blueprint:
-    """The Blueprint whose records have no states, which the formats have no word for."""
+    """The Blueprint whose records have no states and no computed fields, which the formats have no
+    word for."""
     entities = {}
     for name, entity in blueprint.entities.items():
         state = entity.lifecycle.field if entity.lifecycle else None
@@ -47,7 +48,9 @@ def without_lifecycles(blueprint: Blueprint) -> Blueprint:
             key: [each for each in getattr(entity, key) if state not in each]
             for key in ("unique", "indexes")
         }
-        entities[name] = entity.model_copy(update={"lifecycle": None, **sets})
+        stored = {key: spec for key, spec in entity.fields.items() if spec.computed is None}
+        update = {"lifecycle": None, "fields": stored, **sets}
+        entities[name] = entity.model_copy(update=update)
     return blueprint.model_copy(update={"entities": entities})
 
 

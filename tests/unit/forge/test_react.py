@@ -148,6 +148,17 @@ def test_the_pages_know_what_the_resolved_model_says(clinic: dict[str, str]) -> 
     assert 'const openRoles: readonly string[] = ["patient"];' in clinic["src/platform.ts"]
 
 
+def test_a_computed_field_is_shown_and_never_asked_for(every_feature: dict[str, str]) -> None:
+    folder = "src/features/every-things"
+    assert "margin: string | null;" in every_feature[f"{folder}/types.ts"]
+    assert "margin" not in every_feature[f"{folder}/schema.ts"]
+    assert '"margin"' in every_feature[f"{folder}/titles.json"]
+    field = re.search(r'\{ name: "margin"[^}]*\}', every_feature[f"{folder}/entity.ts"])
+    assert field is not None
+    assert "computed: true" in field[0]
+    assert "filters" not in field[0] and "sortable" not in field[0]
+
+
 def test_a_secret_is_accepted_and_has_no_place_in_lists(every_feature: dict[str, str]) -> None:
     folder = "src/features/every-things"
     assert "api_key?: never;" in every_feature[f"{folder}/types.ts"]

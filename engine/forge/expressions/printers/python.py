@@ -124,7 +124,7 @@ class _Printer:
 
     def _branch(self, term: Term, whole: Term, level: int) -> str:
         """One of several values that the result may be: decimals when any of them is one."""
-        if not _is_decimal(whole) or _is_decimal(term) or term.type.kind is Kind.NULL:
+        if not is_decimal(whole) or is_decimal(term) or term.type.kind is Kind.NULL:
             return self.source(term, level)
         if term.operation == "literal":
             return python_literal(term.value, decimal=True)
@@ -170,7 +170,7 @@ class _Printer:
         return (f"given({source})" if sure else source), _ATOM
 
 
-def _is_decimal(term: Term) -> bool:
+def is_decimal(term: Term) -> bool:
     """Whether the printed number is a `Decimal`; otherwise it is an `int`, or no number."""
     if term.type.kind is not Kind.NUMBER:
         return False
@@ -184,4 +184,4 @@ def _is_decimal(term: Term) -> bool:
         return True
     skipped = 1 if term.operation == "if" else 0
     numbers = (*_SUMS, "negate", "abs", "if", "coalesce", "min", "max")
-    return term.operation in numbers and any(map(_is_decimal, term.arguments[skipped:]))
+    return term.operation in numbers and any(map(is_decimal, term.arguments[skipped:]))

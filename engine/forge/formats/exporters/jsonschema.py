@@ -71,6 +71,11 @@ def _record(entity: ResolvedEntity) -> dict[str, Any]:
         properties[column.name] = {**value, **more}
         if column.required_on_create:
             required.append(column.name)
+    for computed in entity.computed:
+        shown = computed.shown
+        value = optional(checked_value(shown, _DEFS), may_be_null=not shown.required)
+        more = {"description": _both(shown.titles), "readOnly": True}
+        properties[computed.name] = {**value, **more}
     for relation in entity.relations:
         if relation.many:
             properties[relation.field] = links(relation, checked=True)

@@ -310,6 +310,10 @@ def _read(entity: ResolvedEntity) -> dict[str, Any]:
         if not column.write_only:
             value = plain_value(column, _REFS)
             properties[column.name] = optional(value, may_be_null=not column.required)
+    for computed in entity.computed:
+        value = plain_value(computed.shown, _REFS)
+        value = optional(value, may_be_null=not computed.shown.required)
+        properties[computed.name] = {**value, "readOnly": True}
     for relation in entity.relations:
         properties[relation.field] = (
             links(relation, checked=False)

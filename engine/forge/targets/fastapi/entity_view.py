@@ -24,6 +24,7 @@ MAX_LINKS = 100
 
 EXPRESSION_NAMES = (
     *("EXACT", "add_days", "coalesce", "divide", "given", "lower", "rounded", "total", "upper"),
+    "widened",
 )
 """What the source of an expression may need of the module `app.expressions`."""
 
@@ -63,6 +64,8 @@ def entity_view(platform: ResolvedPlatform, entity: ResolvedEntity) -> dict[str,
         "links": [_link(entity, targets[relation.target], relation) for relation in entity.to_many],
         "link_imports": [targets[name] for name in sorted(linked)],
         "aliases": list(aliases.values()),
+        "computed": (computed := [*_computed(entity)]),
+        "computing": ", ".join(EXPRESSION_NAMES) if computed else "",
         "create_fields": [*_create_fields(entity, types)],
         "update_fields": [*_update_fields(entity, types)],
         "read_fields": [*_read_fields(entity)],
@@ -90,7 +93,8 @@ def _alias_name(entity: ResolvedEntity, field: str) -> str:
 
 
 def _enum_names(entity: ResolvedEntity) -> list[str]:
-    names = {column.enum.class_name for column in entity.columns if column.enum}
+    shown = [*entity.columns, *(each.shown for each in entity.computed)]
+    names = {column.enum.class_name for column in shown if column.enum}
     if entity.lifecycle:
         names.add(entity.lifecycle.enum.class_name)
     return sorted(names)
@@ -133,6 +137,19 @@ def _model_columns(platform: ResolvedPlatform, entity: ResolvedEntity) -> Iterat
 def _stored(name: str, column: str) -> str:
     """The first argument of a column that is called otherwise in the database."""
     return "" if name == column else f'"{column}", '
+
+
+def _computed(entity: ResolvedEntity) -> Iterator[dict[str, str]]:
+    """The properties of a record whose values follow from its columns."""
+    columns = {relation.name: relation.field for relation in entity.to_one}
+    record = Names(lambda path: f"self.{columns.get(path[0], path[0])}", lambda _: "")
+    for each in entity.computed:
+        source, annotation = write.value_of(each, record)
+        yield {
+            "name": each.name,
+            "annotation": _optional(annotation, not each.shown.required),
+            "source": source,
+        }
 
 
 def _optional(annotation: str, may_be_none: bool) -> str:
@@ -199,6 +216,8 @@ def _read_fields(entity: ResolvedEntity) -> Iterator[str]:
     for column in entity.columns:
         if not column.write_only:
             yield f"{column.name}: {_optional(write.read_type(column), not column.required)}"
+    for each in entity.computed:
+        yield f"{each.name}: {write.computed_type(each.shown)}"
     for relation in entity.relations:
         kind = "list[UUID]" if relation.many else "UUID"
         yield f"{relation.field}: {_optional(kind, not relation.many and not relation.required)}"

@@ -8,6 +8,9 @@ from decimal import Decimal
 from uuid import UUID
 
 from engine.forge.blueprint.model import FieldType
+from engine.forge.expressions.printers import Names
+from engine.forge.expressions.printers.python import is_decimal, print_python
+from engine.forge.expressions.types import Kind
 from engine.forge.fields import (
     LARGEST_INTEGER,
     SMALLEST_INTEGER,
@@ -15,7 +18,7 @@ from engine.forge.fields import (
     Titles,
     seconds_of,
 )
-from engine.forge.resolve import ResolvedColumn, ResolvedEnum
+from engine.forge.resolve import ResolvedColumn, ResolvedComputed, ResolvedEnum
 from engine.forge.targets.names import words
 
 _PART = 70
@@ -46,6 +49,14 @@ _SQL_TYPES = {
     FieldType.DURATION: "Seconds()",
     FieldType.JSON: "sa.JSON(none_as_null=True)",
 }
+_VALUES = {
+    Kind.TEXT: "str",
+    Kind.ENUM: "str",
+    Kind.BOOLEAN: "bool",
+    Kind.DATE: "dt.date",
+    Kind.TIME: "dt.time",
+    Kind.INSTANT: "dt.datetime",
+}
 _BODY_TYPES = {
     FieldType.STRING: "Text",
     FieldType.TEXT: "Text",
@@ -66,6 +77,22 @@ _READ_AS_SENT = (
     *(FieldType.DATE, FieldType.TIME, FieldType.INSTANT, FieldType.DURATION, FieldType.JSON),
 )
 SCHEMA_NAMES = frozenset({*_BODY_TYPES.values(), "IntegerFilter", "SearchText", "DecimalText"})
+
+
+def value_of(computed: ResolvedComputed, names: Names) -> tuple[str, str]:
+    """The expression of a computed field, and the type of its value without None.
+
+    Where answers hold decimals it is one, as decimals are written as they are.
+    """
+    term, wanted = computed.term, computed.shown.type
+    source = print_python(term, names)
+    if term.type.kind is not Kind.NUMBER:
+        return source, _VALUES[term.type.kind]
+    if is_decimal(term):
+        return source, "Decimal"
+    if wanted not in _DECIMALS:
+        return source, "int"
+    return f"{'widened' if term.type.nullable else 'Decimal'}({source})", "Decimal"
 
 
 def literal(value: object) -> str:
@@ -256,6 +283,17 @@ def read_type(column: ResolvedColumn) -> str:
     if column.type in _READ_AS_SENT:
         return _BODY_TYPES[column.type]
     return _ANNOTATIONS[column.type]
+
+
+def computed_type(shown: ResolvedColumn) -> str:
+    """The type of a computed field in an answer, marked as one that isn't sent."""
+    kind = read_type(shown)
+    read_only = 'Field(json_schema_extra={"readOnly": True})'
+    if not shown.required:
+        return f"Annotated[{kind} | None, {read_only}]"
+    if kind.startswith("Annotated["):
+        return f"{kind.removesuffix(']')}, {read_only}]"
+    return f"Annotated[{kind}, {read_only}]"
 
 
 def filter_type(column: ResolvedColumn) -> str:

@@ -68,7 +68,8 @@ def _render_project(platform: ResolvedPlatform) -> dict[str, str]:
     context = project_view(platform)
     paths = [path for path in _project_paths() if path != _PAGES or platform.frontend != "none"]
     files = {path: _render(f"project/{path}", context) for path in paths}
-    if any(move.guard for entity in platform.entities for move in entity.transitions):
+    guarded = any(move.guard for entity in platform.entities for move in entity.transitions)
+    if guarded or any(entity.computed for entity in platform.entities):
         files["app/expressions.py"] = runtime("values.py")
     return {**files, "requirements.lock": _LOCK.read_text(encoding="utf-8")}
 

@@ -59,7 +59,8 @@ def entity_files(platform: ResolvedPlatform, entity: ResolvedEntity) -> dict[str
 
 
 def _types(entity: ResolvedEntity) -> str:
-    enums = {column.enum.class_name for column in entity.columns if column.enum}
+    shown = [*entity.columns, *(each.shown for each in entity.computed)]
+    enums = {column.enum.class_name for column in shown if column.enum}
     if entity.lifecycle:
         enums.add(entity.lifecycle.enum.class_name)
     imports = import_line(sorted(enums), "@/enums", "import type")
@@ -79,6 +80,10 @@ def _members(entity: ResolvedEntity) -> Iterator[str]:
             yield f"  {column.name}?: never;\n"
         else:
             yield _member(column.name, kind, column.required)
+    for computed in entity.computed:
+        column = computed.shown
+        kind = column.enum.class_name if column.enum else _TYPES.get(column.type, "string")
+        yield _member(column.name, kind, column.required)
     for relation in entity.relations:
         kind = "string[]" if relation.many else "string"
         yield _member(relation.field, kind, relation.required or relation.many)
@@ -211,6 +216,13 @@ def _fields(entity: ResolvedEntity) -> Iterator[dict[str, Value]]:
             field["filters"] = [each.operator for each in column.filters]
             field["sortable"] = True
         yield field | ({"column": True} if column.name in shown else {})
+    for computed in entity.computed:
+        field = {"name": computed.name, "kind": computed.shown.type.value, "computed": True}
+        if computed.shown.enum:
+            field["enum"] = computed.shown.enum.class_name
+        if computed.shown.currency:
+            field["currency"] = computed.shown.currency
+        yield field | ({"column": True} if computed.name in shown else {})
     for relation in entity.relations:
         yield _relation(relation) | ({"column": True} if relation.field in shown else {})
     if entity.lifecycle:
@@ -239,9 +251,10 @@ def _relation(relation: ResolvedRelation) -> dict[str, Value]:
 
 def _shown(entity: ResolvedEntity) -> set[str]:
     """The fields of the table of a list: what names the record, then what is short."""
+    values = [*entity.columns, *(each.shown for each in entity.computed)]
     short = [
         column.name
-        for column in entity.columns
+        for column in values
         if not column.write_only and column.type not in _WIDE and column.name != entity.display
     ]
     relations = [relation.field for relation in entity.to_one]
@@ -288,6 +301,7 @@ def both(titles: Titles) -> dict[str, str]:
 
 def _titles(entity: ResolvedEntity) -> dict[str, object]:
     fields = {column.name: both(column.titles) for column in entity.columns}
+    fields |= {each.name: both(each.shown.titles) for each in entity.computed}
     fields |= {relation.field: both(relation.titles) for relation in entity.relations}
     moves = {}
     if entity.lifecycle:

@@ -44,6 +44,8 @@ export interface Field<Name extends string = string> {
   column?: boolean;
   /** Accepted, and never given back. */
   writeOnly?: boolean;
+  /** Follows from other fields: shown, and never sent. */
+  computed?: boolean;
   default?: string | number | boolean;
   enum?: string;
   /** The entity that a relation leads to. */

@@ -40,7 +40,7 @@ export function inputsOf(entity: Entity, record: AnyRecord | undefined): Inputs 
 }
 
 export function formFields(entity: Entity): readonly Field[] {
-  return entity.fields.filter((field) => field.kind !== "state");
+  return entity.fields.filter((field) => field.kind !== "state" && !field.computed);
 }
 
 /** The form of a moment that an input of the type `datetime-local` takes. */

@@ -1,7 +1,9 @@
-"""Values with which a record fulfils the guard of a transition, and others with which it doesn't.
+"""Values of a record's fields, and what expressions on it come to with them.
 
-They are looked for among the values that its fields take, with the reference evaluator. What is
-found holds on any day: a guard that asks for the date is tried at moments far apart.
+There are those with which it fulfils the guard of a transition, those with which it doesn't, and
+those that show what a computed field says. They are looked for among the values that its fields
+take, with the reference evaluator. What is found holds on any day: a guard that asks for the date
+is tried at moments far apart.
 """
 
 from __future__ import annotations
@@ -15,13 +17,27 @@ from uuid import UUID
 
 from engine.forge.blueprint.model import FieldType
 from engine.forge.expressions.evaluate import Environment, evaluate
+from engine.forge.expressions.terms import Term
 from engine.forge.expressions.terms import Value as Plain
-from engine.forge.resolve import ResolvedColumn, ResolvedEntity, ResolvedTransition
+from engine.forge.resolve import (
+    ResolvedColumn,
+    ResolvedComputed,
+    ResolvedEntity,
+    ResolvedTransition,
+)
+from engine.forge.testing.literals import fits
 from engine.forge.testing.rooms import values_of
 from engine.forge.testing.values import Value
 from engine.kernel.errors import InvalidInput
 
 MOST_TRIED = 20_000
+MOST_COMPUTED = 500
+"""Combinations of values for which a computed field is worked out."""
+
+MOST_EXAMPLES = 4
+_LINE_ROOM = 70
+"""Characters of the values of an example, which is shown in one line."""
+
 _MOMENTS = tuple(dt.datetime(year, 6, 15, 12, tzinfo=dt.UTC) for year in (2000, 2026, 2100))
 _FAR = {
     FieldType.DATE: ("1950-01-01", "1950-01-15", "2500-01-01", "2500-01-15"),
@@ -50,7 +66,7 @@ def readiness(entity: ResolvedEntity, move: ResolvedTransition, distinct: int) -
     could ever be tested."""
     assert move.guard is not None
     outcomes: dict[bool, Values] = {}
-    for sent, plain in islice(_choices(entity, move, distinct), MOST_TRIED):
+    for sent, plain in islice(_choices(entity, move.guard.term, distinct), MOST_TRIED):
         outcome = _outcome(entity, move, plain)
         if outcome is not None:
             outcomes.setdefault(outcome, sent)
@@ -63,6 +79,48 @@ def readiness(entity: ResolvedEntity, move: ResolvedTransition, distinct: int) -
             path=f"entities.{entity.name}.lifecycle.transitions.{move.name}.guard",
         )
     return Readiness(outcomes[True], outcomes.get(False))
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """Once a new record has these values its computed field is answered so."""
+
+    values: Values
+    answer: Value
+
+
+def examples(
+    entity: ResolvedEntity, computed: ResolvedComputed, distinct: int
+) -> tuple[Example, ...]:
+    """A few whose answers all differ, null among them where it was found."""
+    lifecycle = entity.lifecycle
+    state = {lifecycle.field: lifecycle.initial.name} if lifecycle else {}
+    found: dict[Value, Example] = {}
+    for sent, plain in islice(_choices(entity, computed.term, distinct), MOST_COMPUTED):
+        # Which records relations lead to is only known once there are any.
+        related = [relation.field for relation in entity.to_one if sent.get(relation.field)]
+        if len(related) > 1 or not fits(dict(sent), _LINE_ROOM):
+            continue
+        value = evaluate(computed.term, Environment({**plain, **state}, _MOMENTS[0]))
+        answer = _answer(computed.shown, value)
+        found.setdefault(answer, Example(sent, answer))
+    null = [found.pop(None)] if None in found else []
+    others = [*found.values()]
+    step = max(1, len(others) // (MOST_EXAMPLES - 1))
+    return (*null, *others[::step][: MOST_EXAMPLES - len(null)])
+
+
+def _answer(shown: ResolvedColumn, value: Plain) -> Value:
+    """A value as an answer carries it."""
+    if isinstance(value, bool) or value is None:
+        return value
+    if shown.scale is not None and isinstance(value, int | Decimal):
+        return f"{Decimal(value):.{shown.scale}f}"
+    if isinstance(value, dt.datetime):
+        return value.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, dt.date | dt.time):
+        return value.isoformat()
+    return int(value) if isinstance(value, int | Decimal) else str(value)
 
 
 def _outcome(
@@ -80,11 +138,10 @@ def _outcome(
 
 
 def _choices(
-    entity: ResolvedEntity, move: ResolvedTransition, distinct: int
+    entity: ResolvedEntity, term: Term, distinct: int
 ) -> Iterator[tuple[Values, Mapping[str, Plain]]]:
-    """Combinations of values of what the guard reads: as sent, and as the guard sees them."""
-    assert move.guard is not None
-    asked = {part.value[0] for part in move.guard.term.walk() if part.operation == "name"}
+    """Combinations of values of what the expression reads: as sent, and as it sees them."""
+    asked = {part.value[0] for part in term.walk() if part.operation == "name"}
     names, candidates = [], []
     for column in entity.columns:
         if column.name in asked:
