@@ -261,7 +261,12 @@ class _EntityResolver:
             display=self._display(entity),
             search=tuple(entity.search),
             unique_sets=tuple(_index("uq", table, entity, each) for each in entity.unique),
-            indexes=tuple(_index("ix", table, entity, each) for each in entity.indexes),
+            indexes=tuple(
+                _index("ix", table, entity, each)
+                for each in entity.indexes
+                # A reference has an index anyway.
+                if len(each) > 1 or each[0] not in entity.relations
+            ),
         )
 
     def _route(self, name: str, plural_snake: str, path: str) -> str:

@@ -51,6 +51,16 @@ def test_entities_come_after_those_they_refer_to() -> None:
     assert [each.deferred for each in entities[0].relations] == [True, False]
 
 
+def test_a_reference_gets_no_second_index() -> None:
+    visit = {
+        "fields": {"day": {"type": "date"}},
+        "relations": {"patient": {"to": "Patient"}},
+        "indexes": [["patient"], ["patient", "day"]],
+    }
+    entities = platform({"Visit": visit, "Patient": {}}).entities
+    assert [index.fields for index in entities[1].indexes] == [("patient_id", "day")]
+
+
 def test_a_circle_of_required_relations_is_refused() -> None:
     with pytest.raises(InvalidInput, match="form a circle"):
         platform(
