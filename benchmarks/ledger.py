@@ -67,6 +67,13 @@ EVENT = Ordered(
     lines=[{"sku": f"sku-{number}", "quantity": number} for number in range(1, 4)],
     total="129.90",
 )
+
+
+def origin() -> Origin:
+    """That of a command of its own, as each append has."""
+    return Origin(caller="bench", command="Bench", causation=str(uuid7()))
+
+
 Once = Callable[[int, int], Awaitable[None]]
 """One operation of a writer: its number, and how many it has done."""
 
@@ -115,7 +122,7 @@ class Bench:
 
         async def once(writer: int, done: int) -> None:
             wish = Append("bench", f"{run}-{writer}", [NewEvent(EVENT)], expected=done)
-            await self._store.append("bench", [wish], ORIGIN)
+            await self._store.append("bench", [wish], origin())
 
         return await rate(once, writers)
 

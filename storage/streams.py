@@ -26,6 +26,7 @@ from engine.ledger.streams import (
     encoded,
 )
 from storage.connections import LOST, Connections, unavailable
+from storage.joining import Joining
 
 CONFLICT = "WN001"
 """SQLSTATE of the function `append` for a stream that is not at the expected version."""
@@ -53,6 +54,7 @@ APPEND_ALONE = f"SELECT webnova.append_alone({PARAMETERS})"
 APPEND_ONE = (
     "SELECT webnova.append_one($1, $2, $3, $4, $5, $6, $7, $8::text::jsonb, $9::text::jsonb, $10)"
 )
+APPEND_JOINT = "SELECT webnova.append_joint($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 SCOPE = "SELECT set_config('webnova.tenant', $1, true)"
 REGISTER = (
     "INSERT INTO webnova.event_ids (tenant_id, event_id, kind, id, version)"
@@ -89,6 +91,7 @@ class PostgresEventStore:
     def __init__(self, connections: Connections, clock: Clock = system_clock) -> None:
         self._connections = connections
         self._clock = clock
+        self._joining = Joining(self._append_one, self._append_joint)
 
     async def append(
         self, tenant: str, appends: Sequence[Append], origin: Origin
@@ -102,26 +105,32 @@ class PostgresEventStore:
         for each in appends:
             check_place(tenant, each, origin)
         rows = [_parameters(tenant, each, origin, self._clock()) for each in appends]
-        named = any(event.id is not None for each in appends for event in each.events)
+        causation = origin.metadata()["causation"]
         for _ in range(ATTEMPTS - 1):
             try:
-                return await self._append(tenant, appends, rows, named)
+                return await self._append(tenant, appends, rows, causation)
             except VersionConflict as error:
                 if getattr(error.__cause__, "sqlstate", None) not in LOST_RACES:
                     raise
-        return await self._append(tenant, appends, rows, named)
+        return await self._append(tenant, appends, rows, causation)
 
     async def _append(
-        self, tenant: str, appends: Sequence[Append], rows: Sequence[tuple[Any, ...]], named: bool
+        self,
+        tenant: str,
+        appends: Sequence[Append],
+        rows: Sequence[tuple[Any, ...]],
+        causation: str,
     ) -> list[Appended]:
+        named = any(event.id is not None for each in appends for event in each.events)
         if len(rows) == 1 and not named:
-            with translated():
-                async with self._connections.borrow() as connection:
-                    if len(appends[0].events) == 1:
-                        head = await connection.fetchval(APPEND_ONE, *_one(rows[0]))
-                    else:
-                        head = await connection.fetchval(APPEND_ALONE, *rows[0])
-            return [Appended(appends[0].kind, appends[0].id, head)]
+            append, row = appends[0], rows[0]
+            if len(append.events) == 1:
+                # Events of one transaction are told apart by the call that caused them (`links`).
+                keys = (_key(append), causation)
+                head = await self._joining.fulfil(tenant, _one(row), keys)
+            else:
+                head = await self._fetch(APPEND_ALONE, row)
+            return [Appended(append.kind, append.id, head)]
         try:
             return await self._append_all(tenant, appends, rows)
         except Conflict:
@@ -129,6 +138,30 @@ class PostgresEventStore:
                 raise
             # Perhaps the same append was made at the same time; then it is known by now.
             return await self._append_all(tenant, appends, rows)
+
+    async def _append_one(self, tenant: str, row: tuple[Any, ...]) -> int:
+        return int(await self._fetch(APPEND_ONE, row))
+
+    async def _append_joint(
+        self, tenant: str, rows: Sequence[tuple[Any, ...]]
+    ) -> Sequence[int | None]:
+        # In one order everywhere, so that two of these seldom wait for each other.
+        order = sorted(range(len(rows)), key=lambda number: rows[number][1:3])
+        columns = list(zip(*(rows[number][1:] for number in order), strict=True))
+        heads: list[int | None] = [None] * len(rows)
+        try:
+            found = await self._fetch(APPEND_JOINT, (tenant, *columns))
+        except (VersionConflict, asyncpg.PostgresError):
+            # One of them is refused, or waits: alone, each gets the answer that is its own.
+            return heads
+        for number, head in zip(order, found, strict=True):
+            heads[number] = head
+        return heads
+
+    async def _fetch(self, statement: str, arguments: Sequence[Any]) -> Any:
+        with translated():
+            async with self._connections.borrow() as connection:
+                return await connection.fetchval(statement, *arguments)
 
     async def _append_all(
         self, tenant: str, appends: Sequence[Append], rows: Sequence[tuple[Any, ...]]

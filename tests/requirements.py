@@ -45,6 +45,8 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         (
             "tests/integration/test_ledger.py",
             "tests/integration/test_event_store.py",
+            "tests/integration/test_joint_appends.py",
+            "tests/unit/storage/test_joining.py",
             "tests/integration/test_restore.py",
             "tests/integration/test_documents.py",
             "tests/integration/test_archive.py",

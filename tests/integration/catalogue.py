@@ -79,6 +79,7 @@ PUBLIC_FUNCTIONS = {
     "append": "runs with its caller's rights, and rows are checked by the policies",
     "append_alone": "as append",
     "append_one": "as append",
+    "append_joint": "as append",
     "advance": "as append",
     "lock_streams": "takes locks that anybody may take, and reads nothing",
     "check_entry": "as append",
@@ -93,6 +94,7 @@ UNPINNED = {
     "append": "its caller can create nothing that a search path could find; tables are qualified",
     "append_alone": "as append",
     "append_one": "as append",
+    "append_joint": "as append",
     "advance": "as append",
     "make_event_partitions": "only the owner may call it; tables are qualified",
 }

@@ -65,15 +65,17 @@ class Writer:
 
     async def run(self) -> None:
         dice = random.Random(self.number)
-        connections = Connections(self.url, size=1, name=f"writer-{self.number}")
+        connections = Connections(self.url, size=2, name=f"writer-{self.number}")
         store = PostgresEventStore(connections)
         raw = await asyncpg.connect(self.url)
         try:
             while self.committed < self.wanted:
                 count = min(dice.randint(1, 60), self.wanted - self.committed)
                 kind = dice.random()
-                if kind < 0.7:
+                if kind < 0.5:
                     await self._append(store, dice, count)
+                elif kind < 0.7:
+                    await self._at_once(store, dice, count)
                 else:
                     await self._by_hand(raw, dice, count, commit=kind < 0.9)
                 if dice.random() < 0.1:
@@ -93,6 +95,16 @@ class Writer:
         parts = [(chosen[0], events[cut:]), (chosen[-1], events[:cut])]
         wish = [Append("count", id, part) for id, part in parts if part]
         await store.append(self.tenant, wish, ORIGIN)
+        self.committed += count
+
+    async def _at_once(self, store: PostgresEventStore, dice: random.Random, count: int) -> None:
+        """Many calls of one event each, of which the store joins those that wait together."""
+        calls = []
+        for number in range(count):
+            id, event = dice.choice(self._streams(dice)), NewEvent(Counted(number=number))
+            origin = Origin(caller="token:test", causation=f"{self.number}-{uuid7()}")
+            calls.append(store.append(self.tenant, [Append("count", id, [event])], origin))
+        await asyncio.gather(*calls)
         self.committed += count
 
     async def _by_hand(
