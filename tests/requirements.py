@@ -146,6 +146,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         (
             "tests/contracts/test_backend_targets.py",
             "tests/integration/test_generated_schemathesis.py",
+            "tests/integration/test_exploits.py",
         ),
     ),
     Requirement("S22", "AI copilot", "planned"),
