@@ -249,7 +249,8 @@ def test_a_dump_of_mysql_is_read() -> None:
     assert "one value" in reason(found.report, "products.flags", "dropped")
     assert "CHARACTER SET" in reason(found.report, "products.name", "changed")
     dropped = {each.kind for each in found.report.entries if each.outcome == "dropped"}
-    assert {"option", "index", "column"} <= dropped
+    assert {"option", "column"} <= dropped
+    assert product.indexes == [["price"]]
 
 
 def test_a_dump_of_sqlite_is_read() -> None:

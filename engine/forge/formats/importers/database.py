@@ -222,3 +222,5 @@ def _forget_places(draft: Draft) -> None:
             relation.place = NOWHERE
         for unique in entity.uniques:
             unique.place = NOWHERE
+        for index in entity.indexes:
+            index.place = NOWHERE

@@ -14,6 +14,7 @@ from engine.forge.formats.draft import (
     DraftEntity,
     DraftEnum,
     DraftField,
+    DraftIndex,
     DraftRelation,
     DraftUnique,
     DraftValue,
@@ -26,13 +27,13 @@ from engine.forge.formats.importers.grammar import (
     trees,
     unquoted,
 )
-from engine.forge.formats.report import Place
+from engine.forge.formats.report import Note, Place
 
 Node = Tree[Token]
 _TYPES = {
     "String": FieldType.TEXT, "Int": FieldType.INTEGER, "BigInt": FieldType.INTEGER,
     "Float": FieldType.DECIMAL, "Decimal": FieldType.DECIMAL, "Boolean": FieldType.BOOLEAN,
-    "DateTime": FieldType.INSTANT, "Json": FieldType.TEXT,
+    "DateTime": FieldType.INSTANT, "Json": FieldType.JSON,
 }  # fmt: skip
 _DIGITS = "a decimal has 18 digits here, 6 after the point"
 _LIMIT = "a text has at most 10,000 characters, unlimited in the source"
@@ -133,9 +134,13 @@ class _Reader:
     def _block(self, entity: DraftEntity, node: Node) -> None:
         name, place = _dotted(node), place_of(node)
         arguments = _arguments(node)
-        if name in ("id", "unique"):
-            listed = _names(arguments.get("fields", arguments.get("")))
-            entity.uniques.append(DraftUnique(tuple(listed), place, name == "id"))
+        if name in ("id", "unique", "index"):
+            listed = tuple(_names(arguments.get("fields", arguments.get(""))))
+            notes = _laid_out(arguments)
+            if name == "index":
+                entity.indexes.append(DraftIndex(listed, place, notes))
+            else:
+                entity.uniques.append(DraftUnique(listed, place, name == "id", notes))
             return
         self.draft.drop("attribute", f"{entity.name} @@{name}", place, _CHOSEN)
 
@@ -166,7 +171,7 @@ class _Reader:
         for attribute, arguments, _ in _attributes(node):
             _attribute(field, attribute, arguments)
         if field.type is FieldType.TEXT and "max_length" not in field.constraints:
-            field.note("a structured value becomes text" if written == "Json" else _LIMIT)
+            field.note(_LIMIT)
         field.label = self._doc(node)
 
     def _relations(self) -> None:
@@ -257,6 +262,19 @@ class _Reader:
             if not set(referenced) <= composite:
                 names = ", ".join(referenced)
                 relation.note(f"it refers by the built-in `id` instead of by {names}")
+
+
+def _laid_out(arguments: dict[str, Any]) -> list[Note]:
+    """What an index says of its order and storage; names of it and in code mean nothing here."""
+    notes = []
+    listed = arguments.get("fields", arguments.get(""))
+    calls = listed.children if isinstance(listed, Tree) else []
+    if any(isinstance(each, Tree) and each.data == "call" for each in calls):
+        notes.append(Note("the order and the length within an index are chosen by the target"))
+    for word, value in arguments.items():
+        if word in ("type", "clustered", "ops") and "".join(_names(value)) != "BTree":
+            notes.append(Note(f"`{word}: {''.join(_names(value))[:40]}`: {_CHOSEN}"))
+    return notes
 
 
 def _digits(field: DraftField, written: str) -> None:

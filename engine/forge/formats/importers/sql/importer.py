@@ -45,6 +45,10 @@ _INSTEAD = {
     "DATABASE": "every platform has a database of its own",
     "POLICY": "rights on rows are said by `access`",
 }
+_PASSED = {
+    "IDENTITY": "ids are given by the platform, and are no numbers in a row",
+    "NOT": "what a Blueprint says holds for every record",
+}
 # A statement that sqlglot only half understands is judged here, not told to a terminal.
 logging.getLogger("sqlglot").setLevel(logging.ERROR)
 
@@ -144,7 +148,13 @@ class _Statements:
         if head.startswith("CREATE DOMAIN"):
             self.tables.domain(chunk, self.place)
             return
-        node = self._parsed(_tidied(chunk))
+        kept, passed = _tidied(chunk)
+        for words in passed:
+            place = Place(words[0].line, _column(words[0]))
+            text = self._shown(words)
+            reason = _PASSED["NOT" if text.upper().startswith("NOT") else "IDENTITY"]
+            self.draft.drop("option", text, place, reason)
+        node = self._parsed(kept)
         if isinstance(node, exp.Create):
             self._create(node, chunk)
         elif isinstance(node, exp.Alter):
@@ -240,20 +250,22 @@ def _column(token: Token, quotes: int = 0) -> int:
     return max(1, token.col - (token.end - token.start))
 
 
-def _tidied(chunk: list[Token]) -> list[Token]:
-    """Without words that sqlglot doesn't know and that say nothing about a column."""
+def _tidied(chunk: list[Token]) -> tuple[list[Token], list[list[Token]]]:
+    """What sqlglot knows, and the words that it doesn't: the options of an identity, and how far a
+    constraint is kept. The latter are to be accounted for."""
     kept: list[Token] = []
+    passed: list[list[Token]] = []
     depth = 0
-    for index, token in enumerate(chunk):
+    for token in chunk:
         word = token.text.upper()
         if depth or (word == "(" and kept and kept[-1].text.upper() == "IDENTITY"):
+            passed[-1:] = [[*passed[-1], token]] if depth else [*passed[-1:], [token]]
             depth += {"(": 1, ")": -1}.get(word, 0)
-            continue
-        if word in ("VALID", "ENFORCED") and kept and kept[-1].text.upper() == "NOT":
-            kept.pop()
-            continue
-        kept.append(chunk[index])
-    return kept
+        elif word in ("VALID", "ENFORCED") and kept and kept[-1].text.upper() == "NOT":
+            passed.append([kept.pop(), token])
+        else:
+            kept.append(token)
+    return kept, passed
 
 
 def _end_of_columns(chunk: list[Token]) -> int | None:

@@ -43,6 +43,9 @@ _WITHOUT_LENGTH = (
 )
 _NO_BINARY = "the language holds no binary data"
 _NO_LIST = "a field holds one value"
+_MONTHS = "a duration has days, hours, minutes and seconds, and no months, whose length varies"
+_SECONDS = "a time of day is kept to the second"
+_FOLDED = "small and capital letters differ here, whereas not in the source"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,8 @@ def map_type(kind: exp.DataType) -> Mapped:
     if this in _ZONED:
         return Mapped(FieldType.INSTANT, {})
     if this in _PLAIN:
-        return Mapped(_PLAIN[this], {})
+        reason = _SECONDS if this is T.TIME and any(numbers) else None
+        return Mapped(_PLAIN[this], {}, reason=reason)
     return _special(kind, numbers)
 
 
@@ -128,6 +132,8 @@ def _special(kind: exp.DataType, numbers: list[int]) -> Mapped:
         return Mapped(FieldType.BOOLEAN, {})
     if this is T.YEAR:
         return Mapped(FieldType.INTEGER, {"min": 1901, "max": 2155})
+    if this is T.INTERVAL or isinstance(this, exp.Interval):
+        return Mapped(FieldType.DURATION, {}, reason=_MONTHS)
     if this is T.TIMETZ:
         return Mapped(FieldType.TIME, {}, reason="a time of day has no zone here")
     if this in _SEVERAL:
@@ -147,6 +153,8 @@ def word_of_the_language(name: str, numbers: list[int]) -> Mapped | None:
     found = _WORDS.get(name.lower())
     if found is None:
         return None
+    if name.lower() == "citext":
+        return Mapped(found, {}, reason=_FOLDED)
     has_length = bool(numbers) and found not in _WITHOUT_LENGTH
     return Mapped(found, {"max_length": max(1, numbers[0])} if has_length else {})
 
