@@ -13,7 +13,14 @@ from engine.forge.blueprint.model import Blueprint, FieldType
 from engine.forge.blueprint.source import load
 from engine.forge.formats.conversion import export_blueprint, import_blueprint
 from tests.unit.forge.blueprints import sensible
-from tests.unit.forge.exchanged import enums, fields, relations, sets, without_lifecycles, without_renames
+from tests.unit.forge.exchanged import (
+    enums,
+    fields,
+    relations,
+    sets,
+    without_lifecycles,
+    without_renames,
+)
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = [

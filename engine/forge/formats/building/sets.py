@@ -39,7 +39,9 @@ class Sets:
         entities = dict(blueprint.entities)
         for draft in self.draft.entities:
             name = self.types[draft.name]
-            for each in [*sorted(draft.uniques, key=lambda one: len(one.columns)), *draft.indexes]:
+            narrow_first = sorted(draft.uniques, key=lambda one: len(one.columns))
+            listed: list[_Set] = [*narrow_first, *draft.indexes]
+            for each in listed:
                 if name not in entities:
                     self._drop(draft, each, "its entity is not in the Blueprint")
                     continue
@@ -66,9 +68,8 @@ class Sets:
             notes.append(Note(_BY_ID))
         reasons = "; ".join(note.reason for note in notes)
         at = f"entities.{name}.{key}[{len(held)}]"
-        outcome = "changed" if reasons else "carried"
-        self.draft.tell(outcome, _what(draft, each), each.place,
-                        Note(reasons) if reasons else None, at)  # type: ignore[arg-type]  # fmt: skip
+        note = Note(reasons) if reasons else None
+        self.draft.tell("changed" if note else "carried", _what(draft, each), each.place, note, at)
         return wider
 
     def _members(self, each: _Set, name: str, entity: Entity) -> tuple[list[str], str | None]:
@@ -97,10 +98,8 @@ class Sets:
         return members, None
 
     def _drop(self, draft: DraftEntity, each: _Set, reason: str) -> None:
-        if isinstance(each, DraftUnique):
-            mend = "Check it where the records are written."
-        else:
-            mend = "Look for other ways to find the records fast."
+        needed = isinstance(each, DraftUnique) and "nothing more" not in reason
+        mend = "Check it where the records are written." if needed else None
         reasons = "; ".join([*(note.reason for note in each.notes), reason])
         self.draft.drop(*_what(draft, each), each.place, reasons, mend)
 

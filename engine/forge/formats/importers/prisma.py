@@ -41,6 +41,7 @@ _LENGTHS = frozenset({"VarChar", "Char", "NVarChar", "NChar", "Text"})
 _CHOSEN = "how the database is used is chosen by the target"
 _DELETES = {"Cascade": OnDelete.CASCADE, "SetNull": OnDelete.SET_NULL}
 _LIST = "a field holds one value"
+_A_LIST = "a list of values becomes JSON, by which lists are neither sorted nor filtered"
 _OWN = "Make it an entity of its own."
 
 
@@ -152,9 +153,8 @@ class _Reader:
         if written in self.models:
             return
         what = ("field", f"{entity.name}.{name}")
-        if "[]" in modifier or entity.find(name) is not None:
-            reason = _LIST if "[]" in modifier else "it is declared before"
-            self.draft.drop(*what, place, reason, _OWN)
+        if entity.find(name) is not None:
+            self.draft.drop(*what, place, "it is declared before", _OWN)
             return
         if written in ("Bytes", "Unsupported"):
             reason = "the language holds no binary data and no types of one database"
@@ -162,11 +162,15 @@ class _Reader:
             return
         field = DraftField(name, _TYPES.get(written, FieldType.TEXT), place, "field")
         field.required = modifier != "?"
-        if self.draft.enum(written) is not None:
+        if "[]" in modifier:
+            field.type, field.required = FieldType.JSON, False
+            field.note(_A_LIST, _OWN)
+        elif self.draft.enum(written) is not None:
             field.type, field.enum = FieldType.ENUM, written
         elif written not in _TYPES:
             field.note(f"there is no type, model or enum `{written[:40]}`; it becomes text")
-        _digits(field, written)
+        if field.type is FieldType.DECIMAL:
+            _digits(field, written)
         entity.add(field)
         for attribute, arguments, _ in _attributes(node):
             _attribute(field, attribute, arguments)
@@ -286,6 +290,8 @@ def _digits(field: DraftField, written: str) -> None:
 def _attribute(field: DraftField, name: str, arguments: dict[str, Any]) -> None:
     """Take over one attribute of a field."""
     native = name.removeprefix("db.") if name.startswith("db.") else ""
+    if native and field.type is FieldType.JSON:
+        return
     if name == "id":
         field.key = True
     elif name == "unique":
@@ -315,13 +321,17 @@ def _native(field: DraftField, native: str, numbers: list[str]) -> None:
         field.type = FieldType.DATE
     elif native in ("Time", "Timetz"):
         field.type = FieldType.TIME
+        if any(each != "0" for each in numbers):
+            field.note("a time of day is kept to the second")
     elif native in ("Uuid", "UniqueIdentifier"):
         field.type = FieldType.UUID
+    elif native == "Citext":
+        field.note("small and capital letters differ here, whereas not in the source")
     elif native == "Money":
         field.type = FieldType.MONEY
         field.constraints.clear()
         field.note("the source names no currency", "Add `currency`.")
-    elif native not in ("Timestamptz", "Timestamp", "DateTime", "Boolean", "TinyInt", "Citext",
+    elif native not in ("Timestamptz", "Timestamp", "DateTime", "Boolean", "TinyInt",
                         "Integer", "BigInt", "SmallInt", "Int", "DoublePrecision", "Real",
                         "JsonB", "Json", "LongText", "MediumText", "Float"):  # fmt: skip
         field.note(f"`@db.{native}` has no word in the language")

@@ -12,6 +12,7 @@ from engine.forge.formats.report import Note
 _NULLS = Note(
     "a record that leaves a part empty agrees with none here, whereas in the source with others"
 )
+HASHED = Note("an index by hash becomes one that is ordered too")
 _ORDER = Note("the order within an index is chosen by the target")
 
 
@@ -48,11 +49,12 @@ def length_notes(columns: Sequence[exp.Expression]) -> list[Note]:
     return []
 
 
-def index_notes(params: exp.Expression) -> list[Note]:
-    """How the index is laid out, as far as the target decides that."""
+def index_notes(params: exp.Expression, *, nulls_last: bool) -> list[Note]:
+    """How the index is laid out, as far as the target decides that. `nulls_last` says whether that
+    is where nulls are, unless something else is written."""
     columns = params.args.get("columns") or []
     notes = length_notes(columns)
-    if any(isinstance(each, exp.Ordered) and _ordered(each) for each in columns):
+    if any(isinstance(each, exp.Ordered) and _ordered(each, nulls_last) for each in columns):
         notes.append(_ORDER)
     if any(each.find(exp.Opclass, exp.Collate) is not None for each in columns):
         notes.append(Note("how its texts are compared is chosen by the target"))
@@ -75,6 +77,6 @@ def unique_notes(node: exp.Expression) -> list[Note]:
     return notes
 
 
-def _ordered(node: exp.Ordered) -> bool:
+def _ordered(node: exp.Ordered, nulls_last: bool) -> bool:
     """Whether an order was written; sqlglot fills `nulls_first` in by itself."""
-    return bool(node.args.get("desc"))
+    return bool(node.args.get("desc") or (nulls_last and node.args.get("nulls_first")))

@@ -20,6 +20,7 @@ from engine.forge.formats.draft import (
 )
 from engine.forge.formats.importers.sql.checks import add_enum, take_check
 from engine.forge.formats.importers.sql.indexes import (
+    HASHED,
     bare_name,
     index_notes,
     length_notes,
@@ -121,6 +122,7 @@ class Tables:
         params = index.args.get("params")
         columns = params.args.get("columns") or []
         unique, partial = bool(node.args.get("unique")), params.args.get("where") is not None
+        nulls_last = self.dialect.NULL_ORDERING == "nulls_are_large"
         what = ("unique index" if unique else "index", index.name)
         if entity is None:
             self.draft.drop(*what, at, "its table is not declared before")
@@ -128,11 +130,11 @@ class Tables:
             reason = "a field is unique among all records, not among some"
             self.draft.drop(*what, at, reason)
         elif unique:
-            notes = index_notes(params)
+            notes = index_notes(params, nulls_last=nulls_last)
             names = self._written(entity, names_of(columns))
             entity.uniques.append(DraftUnique(names, at, notes=notes))
         else:
-            notes = index_notes(params)
+            notes = index_notes(params, nulls_last=nulls_last)
             notes += [Note("it is over all records, not over some")] if partial else []
             self._index(entity, columns, at, notes, method_of(params))
 
@@ -146,7 +148,8 @@ class Tables:
         elif not names:
             self.draft.drop(*what, at, "it is over expressions, whereas fields are indexed")
         else:
-            entity.indexes.append(DraftIndex(self._written(entity, names), at, notes))
+            kept = [*notes, *([HASHED] if method == "hash" else [])]
+            entity.indexes.append(DraftIndex(self._written(entity, names), at, kept))
 
     def comment(self, node: exp.Comment, place: Place) -> None:
         text = node.args["expression"].name if node.args.get("expression") else ""
