@@ -263,10 +263,8 @@ class Changes(Answer):
 
 
 class Problem(Answer):
-    """A place in a Blueprint; `line` and `column` count from 1 and are None for JSON data.
-
-    `rule` is the stable name of what was broken, and `mend` what to do about it.
-    """
+    """A place in a Blueprint; `line` and `column` count from 1 and are None for JSON data. `rule`
+    is the stable name of what was broken, and `mend` what to do about it."""
 
     path: str
     line: int | None = None

@@ -327,7 +327,7 @@ class Objects(Shapes):
         if isinstance(default, dict | list):
             each.note("a default is one value")
         self._enum_of(entity, each, schema, found)
-        self._told(each, around, schema)
+        _tell(each, around, schema)
         entity.add(each)
 
     def _enum_of(
@@ -341,24 +341,25 @@ class Objects(Shapes):
             self.enums[found] = self.draft.enums[-1].name
         each.enum = self.enums[found]
 
-    def _told(self, each: DraftField, around: dict[str, Any], schema: dict[str, Any]) -> None:
-        """Keywords beside the type: some have a word in the language, the others are noted."""
-        extension = around.get(FIELD)
-        if isinstance(extension, dict):
-            _take_extension(each, extension)
-        if around.get("writeOnly") is True or schema.get("format") == "password":
-            each.constraints["data_class"] = DataClass.SECRET
-        for keyword in dict.fromkeys(noted_keywords(around) + noted_keywords(schema)):
-            if keyword != "items":
-                each.note(WHY.get(keyword, f"`{keyword}` has no word in the language"))
-        if "enum" in schema and each.type is not FieldType.ENUM:
-            each.note("`enum` is left out: the values of an enum are texts")
-        for keyword in combined(schema):
-            each.note(f"`{keyword}` of several schemas has no word in the language")
-        for keyword in constraining(around) if around is not schema else ():
-            each.note(f"`{keyword}` beside a reference or a combination is left out")
-        if _says_two(around):
-            each.note(_ONE_TEXT)
+
+def _tell(each: DraftField, around: dict[str, Any], schema: dict[str, Any]) -> None:
+    """Keywords beside the type: some have a word in the language, the others are noted."""
+    extension = around.get(FIELD)
+    if isinstance(extension, dict):
+        _take_extension(each, extension)
+    if around.get("writeOnly") is True or schema.get("format") == "password":
+        each.constraints["data_class"] = DataClass.SECRET
+    for keyword in dict.fromkeys(noted_keywords(around) + noted_keywords(schema)):
+        if keyword != "items":
+            each.note(WHY.get(keyword, f"`{keyword}` has no word in the language"))
+    if "enum" in schema and each.type is not FieldType.ENUM:
+        each.note("`enum` is left out: the values of an enum are texts")
+    for keyword in combined(schema):
+        each.note(f"`{keyword}` of several schemas has no word in the language")
+    for keyword in constraining(around) if around is not schema else ():
+        each.note(f"`{keyword}` beside a reference or a combination is left out")
+    if _says_two(around):
+        each.note(_ONE_TEXT)
 
 
 def _says_two(schema: dict[str, Any]) -> bool:
