@@ -280,6 +280,8 @@ PAIRS = [
                      "CREATE INDEX i ON a (n) WITH (fillfactor=70);",
                      "CREATE INDEX i ON a USING hash (n);", "CREATE INDEX i ON a (n NULLS FIRST);")
     ),
+    ("sql", SQL, "statement", "CREATE UNIQUE INDEX i ON a (n, m);",
+     "CREATE UNIQUE INDEX i ON a (n, m) NULLS NOT DISTINCT;"),
     ("prisma", PRISMA, "block", "@@index([n])", "@@index([n], type: Hash)"),
     ("prisma", PRISMA, "block", "@@unique([n, m])", "@@unique([n, m(sort: Desc)])"),
     ("prisma", PRISMA, "field", "\n x String", "\n x String @db.Citext"),

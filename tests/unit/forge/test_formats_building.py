@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -173,6 +175,23 @@ def test_more_sets_than_an_entity_has_are_told() -> None:
     assert len(found.blueprint.entities["A"].indexes) == 10
     assert "at most 10" in reason(found.report, "a (c11)", "dropped")
     assert "6 columns" in reason(found.report, f"a ({', '.join(columns[:6])})", "dropped")
+
+
+def test_what_a_database_says_of_its_indexes_is_told() -> None:
+    def index(name: str, **more: object) -> dict[str, object]:
+        return {"name": name, "columns": ["name"], **more}
+
+    columns = [{"name": "id", "type": "int"}, {"name": "name", "type": "varchar(20)"}]
+    columns.append({"name": "size", "type": "int", "computed": True, "default": "1"})
+    indexes = [index("words", method="fulltext"), index("short", prefixed=True)]
+    table = {"name": "things", "columns": columns, "primary_key": ["id"], "indexes": indexes}
+    found = import_blueprint(json.dumps({"dialect": "mysql", "tables": [table]}), "database")
+    assert found.blueprint.entities["Thing"].indexes == [["name"]]
+    assert "not its beginning" in reason(found.report, "things (name)", "changed")
+    assert "computed from others" in reason(found.report, "things.size", "changed")
+    assert [each.reason for each in found.report.entries if each.kind == "fulltext"] == [
+        "an index of this kind is chosen by the target"
+    ]
 
 
 def test_what_is_too_much_is_refused() -> None:

@@ -40,14 +40,17 @@ _INSTEAD = {
     "FUNCTION": "code of the database can't be taken over",
     "PROCEDURE": "code of the database can't be taken over",
     "SEQUENCE": "ids are given by the platform",
+    "FULLTEXT": "an index of this kind is chosen by the target",
+    "SPATIAL": "an index of this kind is chosen by the target",
     "SCHEMA": "every platform has one schema",
     "EXTENSION": "extensions are chosen by the target",
     "DATABASE": "every platform has a database of its own",
     "POLICY": "rights on rows are said by `access`",
 }
+_IDENTITY = "ids are given by the platform, and are no numbers in a row"
 _PASSED = {
-    "IDENTITY": "ids are given by the platform, and are no numbers in a row",
     "NOT": "what a Blueprint says holds for every record",
+    "NULLS": "a record that leaves a part of a unique set empty agrees with none",
 }
 # A statement that sqlglot only half understands is judged here, not told to a terminal.
 logging.getLogger("sqlglot").setLevel(logging.ERROR)
@@ -152,7 +155,7 @@ class _Statements:
         for words in passed:
             place = Place(words[0].line, _column(words[0]))
             text = self._shown(words)
-            reason = _PASSED["NOT" if text.upper().startswith("NOT") else "IDENTITY"]
+            reason = _PASSED.get(text.partition(" ")[0].upper(), _IDENTITY)
             self.draft.drop("option", text, place, reason)
         node = self._parsed(kept)
         if isinstance(node, exp.Create):
@@ -252,9 +255,10 @@ def _column(token: Token, quotes: int = 0) -> int:
 
 def _tidied(chunk: list[Token]) -> tuple[list[Token], list[list[Token]]]:
     """What sqlglot knows, and the words that it doesn't: the options of an identity, and how far a
-    constraint is kept. The latter are to be accounted for."""
+    constraint is kept. All are to be accounted for."""
     kept: list[Token] = []
     passed: list[list[Token]] = []
+    is_index = _head(chunk).startswith(("CREATE INDEX", "CREATE UNIQUE INDEX"))
     depth = 0
     for token in chunk:
         word = token.text.upper()
@@ -263,9 +267,16 @@ def _tidied(chunk: list[Token]) -> tuple[list[Token], list[list[Token]]]:
             depth += {"(": 1, ")": -1}.get(word, 0)
         elif word in ("VALID", "ENFORCED") and kept and kept[-1].text.upper() == "NOT":
             passed.append([kept.pop(), token])
+        elif word == "DISTINCT" and is_index and _ends_with(kept, "NULLS", "NOT"):
+            passed.append([*kept[-2:], token])
+            del kept[-2:]
         else:
             kept.append(token)
     return kept, passed
+
+
+def _ends_with(chunk: list[Token], *words: str) -> bool:
+    return tuple(token.text.upper() for token in chunk[-len(words) :]) == words
 
 
 def _end_of_columns(chunk: list[Token]) -> int | None:

@@ -21,9 +21,15 @@ def bare_name(node: exp.Expression) -> str:
     inner: Any = node
     while isinstance(inner, exp.Ordered | exp.Paren | exp.ColumnPrefix | exp.Opclass | exp.Collate):
         inner = inner.this
-    if isinstance(inner, exp.Column | exp.Identifier):
+    if isinstance(inner, exp.Column | exp.Identifier) or _is_beginning(inner):
         return str(inner.name)
     return ""
+
+
+def _is_beginning(node: exp.Expression) -> bool:
+    """Whether this is `name(10)` of MySQL, which sqlglot takes for a function."""
+    given = node.expressions if isinstance(node, exp.Anonymous) else []
+    return len(given) == 1 and isinstance(given[0], exp.Literal) and not given[0].is_string
 
 
 def names_of(nodes: Sequence[exp.Expression]) -> list[str]:
@@ -44,7 +50,9 @@ def method_of(params: exp.Expression) -> str:
 
 def length_notes(columns: Sequence[exp.Expression]) -> list[Note]:
     """MySQL can index the beginning of a text."""
-    if any(part.find(exp.ColumnPrefix) is not None for part in columns):
+    if any(_is_beginning(each) for part in columns for each in part.find_all(exp.Anonymous)) or any(
+        part.find(exp.ColumnPrefix) is not None for part in columns
+    ):
         return [Note("the whole of a text counts, not its beginning")]
     return []
 
