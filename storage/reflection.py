@@ -206,6 +206,7 @@ def _table(
         ],
         "primary_key": primary,
         "uniques": uniques,
+        "nulls_equal": _nulls_equal(inspector, name, schema),
         "foreign_keys": _foreign_keys(inspector, name, schema),
         "checks": [
             {"name": each["name"], "text": each["sqltext"]}
@@ -218,10 +219,34 @@ def _table(
                 "unique": bool(each["unique"]),
                 "partial": any(key.endswith("_where") for key in each.get("dialect_options", {})),
                 "expressions": bool(each.get("expressions")),
+                **_laid_out(each.get("dialect_options") or {}),
+                "sorted": bool(each.get("column_sorting")),
             }
             for each in indexes
         ],
     }
+
+
+def _laid_out(options: dict[str, Any]) -> dict[str, Any]:
+    """How PostgreSQL and MySQL keep an index: by which method, and what it holds besides."""
+    method = options.get("postgresql_using") or options.get("mysql_prefix") or ""
+    return {
+        "method": str(method).lower(),
+        "included": bool(options.get("postgresql_include")),
+        "nulls_equal": bool(options.get("postgresql_nulls_not_distinct")),
+        "prefixed": bool(options.get("mysql_length")),
+    }
+
+
+def _nulls_equal(inspector: sa.Inspector, name: str, schema: str | None) -> list[list[str]]:
+    """The unique constraints of PostgreSQL for which two nulls are the same."""
+    if inspector.dialect.name != "postgresql":
+        return []
+    return [
+        list(each["column_names"])
+        for each in inspector.get_unique_constraints(name, schema=schema)
+        if (each.get("dialect_options") or {}).get("postgresql_nulls_not_distinct")
+    ]
 
 
 def _uniques(

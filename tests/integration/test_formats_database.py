@@ -35,13 +35,20 @@ CREATE TABLE orders (
   placed timestamptz DEFAULT now(),
   customer_id integer NOT NULL REFERENCES customers ON DELETE CASCADE,
   twin uuid UNIQUE REFERENCES orders,
-  place point
+  place point,
+  twice numeric GENERATED ALWAYS AS (total * 2) STORED,
+  took interval,
+  UNIQUE NULLS NOT DISTINCT (total, customer_id)
 );
 CREATE TABLE tags (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, "full name" char(9));
 CREATE TABLE orders_tags (
   order_id uuid REFERENCES orders, tag_id bigint REFERENCES tags, PRIMARY KEY (order_id, tag_id)
 );
 CREATE INDEX by_total ON orders (total);
+CREATE INDEX by_both ON orders (customer_id, total DESC);
+CREATE INDEX by_words ON orders USING gin (to_tsvector('simple', 'x'));
+CREATE INDEX by_hash ON customers USING hash (age);
+CREATE INDEX by_more ON customers (kind) INCLUDE (age);
 CREATE UNIQUE INDEX partly ON orders (total) WHERE total > 5;
 CREATE UNIQUE INDEX lowered ON customers (lower(email));
 CREATE VIEW cheap AS SELECT id FROM orders WHERE total < 5;
@@ -88,6 +95,15 @@ async def test_a_postgres_database_becomes_a_blueprint(address: str) -> None:
     assert order.relations["tags"].kind is RelationKind.MANY_TO_MANY
     told = {(each.outcome, each.kind) for each in found.report.entries}
     assert {("dropped", "index"), ("dropped", "unique index"), ("dropped", "view")} <= told
+    assert order.unique == [["total", "customer"]]
+    assert order.indexes == [["customer", "total"], ["total"]]
+    assert customer.indexes == [["age"], ["kind"]]
+    assert order.fields["took"].type is FieldType.DURATION
+    reasons = {each.source: each.reason or "" for each in found.report.entries}
+    assert "agrees with none" in reasons["orders (total, customer_id)"]
+    assert "order within" in reasons["orders (customer_id, total)"]
+    assert "hash" in reasons["customers (age)"] and "beside" in reasons["customers (kind)"]
+    assert "computed from others" in reasons["orders.twice"]
     assert all(each.line is None for each in found.report.entries)
 
 

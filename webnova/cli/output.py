@@ -121,7 +121,7 @@ def places(error: WebNovaError) -> list[str]:
 
 
 def place_line(problem: Mapping[str, Any]) -> str:
-    """`line 4, column 3, entities.Doctor: message (did you mean `x`?)`."""
+    """`line 4, column 3, entities.Doctor: message (did you mean `x`?) [rule]`."""
     where = [
         f"{name} {problem[name]}" for name in ("line", "column") if problem.get(name) is not None
     ]
@@ -129,7 +129,8 @@ def place_line(problem: Mapping[str, Any]) -> str:
     where += [str(path)] if path else []
     message = str(problem.get("message") or problem.get("msg") or "")
     hint = f" (did you mean `{problem['suggestion']}`?)" if problem.get("suggestion") else ""
-    return f"{', '.join(where)}: {message}{hint}" if where else f"{message}{hint}"
+    told = f"{message}{hint}{f' [{rule}]' if (rule := problem.get('rule')) else ''}"
+    return f"{', '.join(where)}: {told}" if where else told
 
 
 def isolated(text: str) -> str:

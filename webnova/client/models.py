@@ -263,13 +263,16 @@ class Changes(Answer):
 
 
 class Problem(Answer):
-    """A place in a Blueprint; `line` and `column` count from 1 and are None for JSON data."""
+    """A place in a Blueprint; `line` and `column` count from 1 and are None for JSON data. `rule`
+    is the stable name of what was broken, and `mend` what to do about it."""
 
     path: str
     line: int | None = None
     column: int | None = None
     message: str
     suggestion: str | None = None
+    rule: str
+    mend: str
 
 
 class Validation(Answer):

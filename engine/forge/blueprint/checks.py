@@ -44,7 +44,7 @@ def check(blueprint: Blueprint) -> list[Finding]:
     patterns = sum(spec.pattern is not None for spec in fields)
     if patterns > MAX_PATTERNS:
         message = f"{patterns} fields have a pattern; at most {MAX_PATTERNS} may"
-        return [Finding(("entities",), message, at="key")]
+        return [Finding(("entities",), message, at="key", rule="patterns-exceeded")]
     findings = [*check_names(blueprint), *_lists(blueprint)]
     for name, entity in blueprint.entities.items():
         findings += _entity(blueprint, ("entities", name), entity)
@@ -83,25 +83,33 @@ def _entity(blueprint: Blueprint, path: Path, entity: Entity) -> Iterator[Findin
             yield from _transition_roles(blueprint, where, entity, transition)
 
 
-def _absent(path: Path, message: str, absent: Path, among: Collection[str]) -> Finding:
+def _absent(
+    path: Path, message: str, absent: Path, among: Collection[str], *, rule: str
+) -> Finding:
     """The finding for a name at `path` that nothing declares."""
-    return Finding(path, message, absent=absent, word=str(absent[-1]), among=among)
+    return Finding(path, message, absent=absent, word=str(absent[-1]), among=among, rule=rule)
 
 
 def _relation(blueprint: Blueprint, path: Path, relation: Relation) -> Iterator[Finding]:
     if relation.to not in blueprint.entities:
         message = unknown("entity", relation.to, blueprint.entities)
-        yield _absent((*path, "to"), message, ("entities", relation.to), blueprint.entities)
+        yield _absent(
+            (*path, "to"),
+            message,
+            ("entities", relation.to),
+            blueprint.entities,
+            rule="relation-target-unknown",
+        )
     if relation.kind is RelationKind.MANY_TO_MANY:
         if relation.on_delete is not OnDelete.RESTRICT:
             message = (
                 f"`on_delete: {relation.on_delete}` doesn't apply to many_to_many: a record that"
                 " is linked to can't be deleted before it is unlinked"
             )
-            yield Finding((*path, "on_delete"), message)
+            yield Finding((*path, "on_delete"), message, rule="on-delete-misplaced")
     elif relation.required and relation.on_delete is OnDelete.SET_NULL:
         message = "a required relation can't be set to null; use `restrict` or `cascade`"
-        yield Finding((*path, "on_delete"), message, "restrict")
+        yield Finding((*path, "on_delete"), message, "restrict", rule="on-delete-contradicts")
 
 
 def _roles(blueprint: Blueprint) -> list[str]:
@@ -113,7 +121,9 @@ def _unknown_role(
 ) -> Iterator[Finding]:
     roles = _roles(blueprint)
     if role not in roles:
-        finding = _absent(path, unknown("role", role, roles), ("roles", role), roles)
+        finding = _absent(
+            path, unknown("role", role, roles), ("roles", role), roles, rule="role-unknown"
+        )
         yield replace(finding, at="key") if at_key else finding
 
 
@@ -121,14 +131,14 @@ def _access(blueprint: Blueprint, path: Path, role: str, access: Access) -> Iter
     yield from _unknown_role(blueprint, path, role, at_key=True)
     if role == ADMIN:
         message = "`admin` may do everything already; this has no effect"
-        yield Finding(path, message, severity="warning", at="key")
+        yield Finding(path, message, severity="warning", at="key", rule="access-admin")
         return
     for verb in ("update", "delete"):
         scope = getattr(access, verb)
         if _WIDTH[scope] > _WIDTH[access.read]:
             read = access.read or "nothing"
             message = f"`{role}` may {verb} {scope} records but read {read}; widen `read`"
-            yield Finding((*path, verb), message, severity="warning")
+            yield Finding((*path, verb), message, severity="warning", rule="access-wider-than-read")
 
 
 def _display(path: Path, entity: Entity, display: str) -> Iterator[Finding]:
@@ -136,13 +146,15 @@ def _display(path: Path, entity: Entity, display: str) -> Iterator[Finding]:
     spec = entity.fields.get(display)
     if spec is None:
         message = unknown("field", display, entity.fields)
-        yield _absent(at, message, (*path, "fields", display), entity.fields)
+        yield _absent(
+            at, message, (*path, "fields", display), entity.fields, rule="display-unknown"
+        )
     elif spec.computed is not None:
         message = f"{quoted(display)} is computed; a record is found by what is stored of it"
-        yield Finding(at, message)
+        yield Finding(at, message, rule="display-computed")
     elif spec.data_class in (DataClass.SECRET, DataClass.PCI):
         message = f"{quoted(display)} holds {spec.data_class} data; it can't name a record"
-        yield Finding(at, message)
+        yield Finding(at, message, rule="display-secret")
 
 
 def _lifecycle(path: Path, lifecycle: Lifecycle) -> Iterator[Finding]:
@@ -158,12 +170,20 @@ def _lifecycle(path: Path, lifecycle: Lifecycle) -> Iterator[Finding]:
     for state in states:
         if state not in reached:
             message = f"state `{state}` is never reached from `{lifecycle.initial}`"
-            yield Finding((*path, "states", state), message, severity="warning", at="key")
+            yield Finding(
+                (*path, "states", state),
+                message,
+                severity="warning",
+                at="key",
+                rule="state-unreachable",
+            )
 
 
 def _unknown_state(path: Path, lifecycle_path: Path, lifecycle: Lifecycle, state: str) -> Finding:
     message = unknown("state", state, lifecycle.states)
-    return _absent(path, message, (*lifecycle_path, "states", state), lifecycle.states)
+    return _absent(
+        path, message, (*lifecycle_path, "states", state), lifecycle.states, rule="state-unknown"
+    )
 
 
 def _transition(path: Path, lifecycle: Lifecycle, transition: Transition) -> Iterator[Finding]:
@@ -182,7 +202,7 @@ def _transition_roles(
         known = role in blueprint.roles and role != ADMIN
         if known and (role not in entity.access or entity.access[role].read is None):
             message = f"`{role}` may `{path[-1]}` but can't read the record; give it `read`"
-            yield Finding(at, message, severity="warning")
+            yield Finding(at, message, severity="warning", rule="transition-role-blind")
         yield from _unknown_role(blueprint, at, role, at_key=False)
 
 
@@ -203,7 +223,7 @@ def _twice(path: Path, items: Iterable[str]) -> Iterator[Finding]:
     seen: set[str] = set()
     for index, item in enumerate(items):
         if item in seen:
-            yield Finding((*path, index), f"`{item}` is listed twice")
+            yield Finding((*path, index), f"`{item}` is listed twice", rule="listed-twice")
         seen.add(item)
 
 
@@ -249,7 +269,7 @@ def _cycle(trail: list[str], entity: str, relation: str) -> Finding:
     else:
         names = " → ".join([*trail, trail[0]])
         message = f"these require each other, so none can be created first: {names}"
-    return Finding(path, f"{message}; make one relation optional")
+    return Finding(path, f"{message}; make one relation optional", rule="relation-cycle")
 
 
 def _unused(blueprint: Blueprint) -> Iterator[Finding]:
@@ -258,8 +278,12 @@ def _unused(blueprint: Blueprint) -> Iterator[Finding]:
     for name in blueprint.enums:
         if name not in enums:
             message = f"enum `{name}` is not used by any field"
-            yield Finding(("enums", name), message, severity="warning", at="key")
+            yield Finding(
+                ("enums", name), message, severity="warning", at="key", rule="enum-unused"
+            )
     for name in blueprint.roles:
         if name not in roles and name != ADMIN:
             message = f"role `{name}` has access to nothing"
-            yield Finding(("roles", name), message, severity="warning", at="key")
+            yield Finding(
+                ("roles", name), message, severity="warning", at="key", rule="role-unused"
+            )

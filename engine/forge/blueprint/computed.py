@@ -43,13 +43,13 @@ def check_computed_field(path: Path, spec: FieldSpec) -> Iterator[Finding]:
         value = getattr(spec, key)
         if value or (value is not None and key not in _SWITCHES):
             message = f"`{key}` doesn't apply to a computed field: {why}"
-            yield Finding((*path, key), message, at="key")
+            yield Finding((*path, key), message, at="key", rule="computed-key-misplaced")
     if spec.type not in _TYPES:
         message = f"a `{spec.type}` can't be computed, only {listed(_TYPES)}"
-        yield Finding((*path, "type"), message)
+        yield Finding((*path, "type"), message, rule="computed-type")
     if spec.data_class is DataClass.SECRET:
         message = "a computed field is there to be given back, which a secret never is"
-        yield Finding((*path, "data_class"), message)
+        yield Finding((*path, "data_class"), message, rule="computed-secret")
 
 
 def check_computed(blueprint: Blueprint) -> Iterator[Finding]:
@@ -84,7 +84,7 @@ def _secrets(blueprint: Blueprint, path: Path, source: str) -> Iterator[Finding]
     for name, spec in blueprint.entities[str(path[1])].fields.items():
         if name in asked and is_write_only(spec):
             message = f"`{name}` is secret; a value that follows from it would give it away"
-            yield Finding((*path, "computed"), message)
+            yield Finding((*path, "computed"), message, rule="computed-reads-secret")
 
 
 def _value(at: Path, spec: FieldSpec, term: Term) -> Iterator[Finding]:
@@ -94,14 +94,14 @@ def _value(at: Path, spec: FieldSpec, term: Term) -> Iterator[Finding]:
             f"`{clocks[0]}()` isn't known of the record: its value would change while the record"
             " stays the same"
         )
-        yield Finding(at, message)
+        yield Finding(at, message, rule="computed-clock")
     low, high = term.type.low, term.type.high
     if spec.type is FieldType.INTEGER and (low < SMALLEST_INTEGER or high > LARGEST_INTEGER):
         message = (
             "this may need more than the 64 bits of an integer; give what it reads a `min` and a"
             " `max`, or make the field a `decimal` with `scale: 0`"
         )
-        yield Finding(at, message)
+        yield Finding(at, message, rule="computed-too-large")
 
 
 def _sensitive(blueprint: Blueprint, path: Path, spec: FieldSpec, term: Term) -> Iterator[Finding]:
@@ -115,4 +115,4 @@ def _sensitive(blueprint: Blueprint, path: Path, spec: FieldSpec, term: Term) ->
     if held and spec.data_class not in held:
         kind, name = next(iter(held.items()))
         message = f"this reads `{name}`, which holds {kind} data; say `data_class: {kind}` here too"
-        yield Finding(path, message, at="key")
+        yield Finding(path, message, at="key", rule="computed-data-class")

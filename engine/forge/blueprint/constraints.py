@@ -92,7 +92,11 @@ def _as_generated(blueprint: Blueprint, path: Path, spec: FieldSpec) -> Iterator
     except InvalidInput as error:
         place = str(error.fields.get("path", here))
         at = (*path, place.rpartition(".")[2]) if place != here else path
-        yield Finding(at, error.detail[:1].lower() + error.detail[1:].rstrip("."))
+        yield Finding(
+            at,
+            error.detail[:1].lower() + error.detail[1:].rstrip("."),
+            rule="constraint-unsatisfiable",
+        )
 
 
 def _misplaced(path: Path, spec: FieldSpec) -> Iterator[Finding]:
@@ -100,10 +104,10 @@ def _misplaced(path: Path, spec: FieldSpec) -> Iterator[Finding]:
         for name in ("unique", "default"):
             if spec.unique if name == "unique" else spec.default is not None:
                 message = f"`{name}` doesn't apply to type `json`: databases compare it differently"
-                yield Finding((*path, name), message, at="key")
+                yield Finding((*path, name), message, at="key", rule="json-key-misplaced")
         if spec.data_class is DataClass.SECRET:
             message = "a secret is a text; `json` can't be kept secret as a whole"
-            yield Finding((*path, "data_class"), message)
+            yield Finding((*path, "data_class"), message, rule="secret-type")
     for name, types in _APPLIES.items():
         if getattr(spec, name) is not None and spec.type not in types:
             instead = next(
@@ -112,7 +116,7 @@ def _misplaced(path: Path, spec: FieldSpec) -> Iterator[Finding]:
             )
             fitting = listed(kind for kind in FieldType if kind in types)
             message = f"`{name}` doesn't apply to type `{spec.type}`, only to {fitting}"
-            yield Finding((*path, name), message, instead, at="key")
+            yield Finding((*path, name), message, instead, at="key", rule="constraint-misplaced")
 
 
 def _bounds(path: Path, spec: FieldSpec) -> Iterator[Finding]:
@@ -120,14 +124,14 @@ def _bounds(path: Path, spec: FieldSpec) -> Iterator[Finding]:
         yield from _number_bounds(path, spec)
     if spec.min_length and spec.max_length and spec.min_length > spec.max_length:
         message = f"`min_length` ({spec.min_length}) is above `max_length` ({spec.max_length})"
-        yield Finding((*path, "min_length"), message)
+        yield Finding((*path, "min_length"), message, rule="bounds-crossed")
     if spec.precision and spec.scale is not None and spec.scale > spec.precision:
         message = f"`scale` ({spec.scale}) is above `precision` ({spec.precision})"
-        yield Finding((*path, "scale"), message)
+        yield Finding((*path, "scale"), message, rule="scale-exceeds-precision")
     if spec.pattern is not None and spec.type in _APPLIES["pattern"]:
         wrong = pattern_problem(spec.pattern)
         if wrong:
-            yield Finding((*path, "pattern"), wrong)
+            yield Finding((*path, "pattern"), wrong, rule="pattern-refused")
 
 
 def _number_bounds(path: Path, spec: FieldSpec) -> Iterator[Finding]:
@@ -136,23 +140,33 @@ def _number_bounds(path: Path, spec: FieldSpec) -> Iterator[Finding]:
         if bound is None:
             continue
         if abs(bound) > EXACT:
-            yield Finding((*path, name), f"`{name}` must lie within ±{EXACT} to be exact")
+            yield Finding(
+                (*path, name),
+                f"`{name}` must lie within ±{EXACT} to be exact",
+                rule="bound-inexact",
+            )
         elif spec.type is FieldType.INTEGER and bound != int(bound):
             message = f"`{name}` of an integer must be a whole number, not {bound:g}"
-            yield Finding((*path, name), message, str(int(bound)))
+            yield Finding((*path, name), message, str(int(bound)), rule="bound-fraction")
         elif spec.precision and abs(bound) >= 10 ** (spec.precision - (spec.scale or 0)):
             message = f"`{name}` does not fit into {spec.precision} digits"
-            yield Finding((*path, name), message)
+            yield Finding((*path, name), message, rule="bound-digits")
     if spec.min is not None and spec.max is not None and spec.min > spec.max:
         message = f"`min` ({spec.min:g}) is above `max` ({spec.max:g}); no value would be valid"
-        yield Finding((*path, "min"), message)
+        yield Finding((*path, "min"), message, rule="bounds-crossed")
 
 
 def _names(blueprint: Blueprint, path: Path, spec: FieldSpec) -> Iterator[Finding]:
     if spec.type is FieldType.ENUM:
         if spec.enum is None:
             message = "a field of type `enum` needs `enum`, the name of the enum"
-            yield Finding((*path, "enum"), message, word=str(path[-1]), among=blueprint.enums)
+            yield Finding(
+                (*path, "enum"),
+                message,
+                word=str(path[-1]),
+                among=blueprint.enums,
+                rule="enum-missing",
+            )
         elif spec.enum not in blueprint.enums:
             message = unknown("enum", spec.enum, blueprint.enums)
             yield Finding(
@@ -161,24 +175,27 @@ def _names(blueprint: Blueprint, path: Path, spec: FieldSpec) -> Iterator[Findin
                 absent=("enums", spec.enum),
                 word=spec.enum,
                 among=blueprint.enums,
+                rule="enum-unknown",
             )
     if spec.type is FieldType.MONEY:
         if spec.currency is None:
             message = "an amount of money without `currency` can't be told apart from another"
-            yield Finding(path, message, severity="warning")
+            yield Finding(path, message, severity="warning", rule="currency-missing")
         elif spec.currency not in CURRENCIES:
             message = f"{quoted(spec.currency)} is not a currency of ISO 4217"
             at = (*path, "currency")
-            yield Finding(at, message, word=spec.currency, among=_CURRENCIES)
+            yield Finding(
+                at, message, word=spec.currency, among=_CURRENCIES, rule="currency-unknown"
+            )
     if spec.unique and spec.type is FieldType.BOOLEAN:
         message = "a unique `boolean` allows two records only"
-        yield Finding((*path, "unique"), message, severity="warning")
+        yield Finding((*path, "unique"), message, severity="warning", rule="unique-boolean")
     if spec.default is not None and spec.unique:
         message = "`default` on a unique field serves one record only"
-        yield Finding((*path, "default"), message, severity="warning")
+        yield Finding((*path, "default"), message, severity="warning", rule="default-unique")
     if spec.default is not None and spec.data_class is DataClass.SECRET:
         message = "a secret can't have a default: it would be written into the code"
-        yield Finding((*path, "default"), message)
+        yield Finding((*path, "default"), message, rule="default-secret")
 
 
 def _default(blueprint: Blueprint, path: Path, spec: FieldSpec) -> Iterator[Finding]:
@@ -189,17 +206,24 @@ def _default(blueprint: Blueprint, path: Path, spec: FieldSpec) -> Iterator[Find
         if value not in values:
             absent = ("enums", str(spec.enum), "values", str(value))
             message = f"{quoted(value)} is not a value of enum `{spec.enum}`; use {listed(values)}"
-            yield Finding(at, message, absent=absent, word=str(value), among=values)
+            yield Finding(
+                at,
+                message,
+                absent=absent,
+                word=str(value),
+                among=values,
+                rule="default-not-in-enum",
+            )
         return
     wanted, fits = _DEFAULTS[spec.type]
     if not fits(value):
         suggestion = f'"{value}"' if spec.type in _TEXTS and _is_number(value) else None
         message = f"the default of a field of type `{spec.type}` must be {wanted}"
-        yield Finding(at, f"{message}, not {quoted(value)}", suggestion)
+        yield Finding(at, f"{message}, not {quoted(value)}", suggestion, rule="default-type")
     else:
         wrong = _outside(spec, value)
         if wrong:
-            yield Finding(at, f"the default {quoted(value)} {wrong}")
+            yield Finding(at, f"the default {quoted(value)} {wrong}", rule="default-outside")
 
 
 def _outside(spec: FieldSpec, value: Any) -> str | None:

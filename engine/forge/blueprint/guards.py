@@ -29,7 +29,7 @@ def placed(blueprint: Blueprint, entity: str, at: Path, source: str, fault: Faul
     # A name that the document declares elsewhere, but wrongly, is not to blame here.
     known = word in blueprint.entities[entity].fields
     absent = None if known else ("entities", entity, "fields", word)
-    return Finding(at, message, fault.suggestion, absent=absent)
+    return Finding(at, message, fault.suggestion, absent=absent, rule="expression-fault")
 
 
 def read_computed(blueprint: Blueprint, entity: str, at: Path, source: str) -> Iterator[Finding]:
@@ -39,7 +39,7 @@ def read_computed(blueprint: Blueprint, entity: str, at: Path, source: str) -> I
     for name, spec in blueprint.entities[entity].fields.items():
         if spec.computed is not None and name in asked:
             message = f"`{name}` is computed itself, and can't be read: write its expression here"
-            yield Finding(at, message, f"({spec.computed})")
+            yield Finding(at, message, f"({spec.computed})", rule="expression-reads-computed")
 
 
 def _guard(blueprint: Blueprint, entity: str, at: Path, guard: str) -> Iterator[Finding]:

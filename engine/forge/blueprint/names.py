@@ -141,14 +141,16 @@ def check_names(blueprint: Blueprint) -> Iterator[Finding]:
 def _platform(blueprint: Blueprint) -> Iterator[Finding]:
     if DEVICES.fullmatch(blueprint.name):
         message = f"`{blueprint.name}` can't be the name of a folder on every system"
-        yield Finding(("name",), message, f"{blueprint.name}-platform")
+        yield Finding(
+            ("name",), message, f"{blueprint.name}-platform", rule="platform-name-reserved"
+        )
     for name in blueprint.roles:
         if name == ADMIN:
             message = "`admin` always exists and may do everything; it can't be declared again"
-            yield Finding(("roles", name), message, at="key")
+            yield Finding(("roles", name), message, at="key", rule="role-reserved")
         elif keyword.iskeyword(name):
             message = f"`{name}` is a reserved word of Python"
-            yield Finding(("roles", name), message, f"{name}_role", at="key")
+            yield Finding(("roles", name), message, f"{name}_role", at="key", rule="role-reserved")
 
 
 def _classes(blueprint: Blueprint) -> Iterator[Finding]:
@@ -159,12 +161,12 @@ def _classes(blueprint: Blueprint) -> Iterator[Finding]:
         if own and (name in CLASS_WORDS or DEVICES.fullmatch(name.lower())):
             has = "a system" if DEVICES.fullmatch(name.lower()) else "every platform, or Python,"
             message = f"{what} is reserved: {has} has a `{name}`"
-            yield Finding(path, message, _other_name(path, name), at="key")
+            yield Finding(path, message, _other_name(path, name), at="key", rule="class-reserved")
             continue
         folded = name.lower()
         if folded in taken:
             message = f"{what} and {taken[folded]} become the same class `{name}`"
-            yield Finding(path, message, _other_name(path, name), at="key")
+            yield Finding(path, message, _other_name(path, name), at="key", rule="class-shared")
         else:
             taken[folded] = what
     for name in blueprint.entities:
@@ -174,7 +176,9 @@ def _classes(blueprint: Blueprint) -> Iterator[Finding]:
                     f"entity `{name}` is reserved: it is the class for requests or answers of"
                     f" `{name.removesuffix(ending)}`"
                 )
-                yield Finding(("entities", name), message, f"{name}Record", at="key")
+                yield Finding(
+                    ("entities", name), message, f"{name}Record", at="key", rule="class-reserved"
+                )
 
 
 def _class_names(blueprint: Blueprint) -> Iterator[tuple[str, Path, str]]:
@@ -203,12 +207,12 @@ def _tables(blueprint: Blueprint) -> Iterator[Finding]:
         table = "_".join(own) or table_name(name)
         if table in TABLE_WORDS and name not in CLASS_WORDS:
             message = f"entity `{name}` is reserved: every platform has a table `{table}`"
-            yield Finding(path, message, f"{name}Record", at="key")
+            yield Finding(path, message, f"{name}Record", at="key", rule="table-reserved")
         forms = {table.replace("_", ""), snake_case(name).replace("_", "")}
         met = [taken[form] for form in sorted(forms) if form in taken]
         if met and met[0].lower() != name.lower():
             message = f"entities `{met[0]}` and `{name}` would share the table `{table}`"
-            yield Finding(path, message, f"{name}Record", at="key")
+            yield Finding(path, message, f"{name}Record", at="key", rule="table-shared")
         taken |= dict.fromkeys(forms, name)
     for name, entity in blueprint.entities.items():
         for relation, spec in entity.relations.items():
@@ -219,10 +223,15 @@ def _tables(blueprint: Blueprint) -> Iterator[Finding]:
             owner = taken.setdefault(link.replace("_", ""), f"{name}.{relation}")
             if len(link) > MAX_IDENTIFIER:
                 message = f"the table `{link}` of this relation has more than {MAX_IDENTIFIER}"
-                yield Finding(path, f"{message} characters; use a shorter name", at="key")
+                yield Finding(
+                    path,
+                    f"{message} characters; use a shorter name",
+                    at="key",
+                    rule="table-too-long",
+                )
             elif owner != f"{name}.{relation}":
                 message = f"the table `{link}` of this relation is also the table of `{owner}`"
-                yield Finding(path, message, f"{relation}_links", at="key")
+                yield Finding(path, message, f"{relation}_links", at="key", rule="table-shared")
 
 
 def _members(path: Path, entity: Entity) -> Iterator[Finding]:
@@ -236,7 +245,9 @@ def _members(path: Path, entity: Entity) -> Iterator[Finding]:
         at = (*path, "relations", name)
         if re.search("_ids?$", name):
             message = f"name a relation without `_id`: `{name}` gets a column of that kind anyway"
-            yield Finding(at, message, re.sub("_ids?$", "", name), at="key")
+            yield Finding(
+                at, message, re.sub("_ids?$", "", name), at="key", rule="relation-name-column"
+            )
             continue
         yield from _reserved(at, name, "link", column=False)
         yield from _take(taken, at, name, f"relation `{name}`")
@@ -259,7 +270,13 @@ def _take(
         return
     suggestion = f"{snake_case(str(entity))}_{path[-1]}"[:40] if entity else None
     at: Path = path
-    yield Finding(at, f"{what} has the same name as {other}; rename one", suggestion, at="key")
+    yield Finding(
+        at,
+        f"{what} has the same name as {other}; rename one",
+        suggestion,
+        at="key",
+        rule="member-shared",
+    )
 
 
 def _reserved(path: Path, name: str, suffix: str, *, column: bool) -> Iterator[Finding]:
@@ -277,7 +294,9 @@ def _reserved(path: Path, name: str, suffix: str, *, column: bool) -> Iterator[F
     if why is not None:
         other = name.removeprefix("model_") if name.startswith("model_") else f"{name}_{suffix}"
         at: Path = path
-        yield Finding(at, f"`{name}` is reserved: it is {why}", other[:40], at="key")
+        yield Finding(
+            at, f"`{name}` is reserved: it is {why}", other[:40], at="key", rule="member-reserved"
+        )
 
 
 def _lifecycle(path: Path, name: str, entity: Entity) -> Iterator[Finding]:
@@ -295,7 +314,7 @@ def _lifecycle(path: Path, name: str, entity: Entity) -> Iterator[Finding]:
             message = f"`{transition}` is also a relation of `{name}`; their addresses would meet"
         else:
             continue
-        yield Finding((*at, transition), message, other, at="key")
+        yield Finding((*at, transition), message, other, at="key", rule="transition-reserved")
 
 
 def _same_letters(path: Path, names: Iterable[str]) -> Iterator[Finding]:
@@ -305,7 +324,7 @@ def _same_letters(path: Path, names: Iterable[str]) -> Iterator[Finding]:
         first = taken.setdefault(_letters(name), name)
         if first != name:
             message = f"`{name}` and `{first}` differ in underscores only; rename one"
-            yield Finding((*path, name), message, at="key")
+            yield Finding((*path, name), message, at="key", rule="underscores-only")
 
 
 def _letters(name: str) -> str:

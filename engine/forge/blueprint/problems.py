@@ -25,6 +25,7 @@ class Problem(BaseModel):
     `path` is dotted (`entities.Patient.fields.age.type`) for documents and a JSON pointer
     (`/entities/Patient/fields/age/type`) for data; `line` and `column` count from 1 and are `None`
     for data. `suggestion` is the word that was probably meant, ready to be put in its place.
+    `rule` is the stable name of what was broken, one of `RULES`, and `mend` what to do about it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -34,6 +35,8 @@ class Problem(BaseModel):
     column: int | None = None
     message: str
     suggestion: str | None = None
+    rule: str
+    mend: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class Finding:
     `at` says whether the key or the value at `path` is wrong. `absent` is the path that the
     document ought to have, when the problem is a reference to something not declared. Without a
     `suggestion`, the name in `among` that is closest to `word` is one; it is looked for late,
-    because that is slow and few of many problems are shown.
+    because that is slow and few of many problems are shown. `rule` is one of `RULES`.
     """
 
     path: Path
@@ -54,6 +57,7 @@ class Finding:
     absent: Path | None = None
     word: str = ""
     among: Collection[str] = ()
+    rule: str = "sense"
 
     def meant(self) -> str | None:
         """The word that was probably meant."""

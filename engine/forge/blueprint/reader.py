@@ -109,11 +109,23 @@ def read(source: str | bytes) -> Document:
             if document.fatal:
                 return document
     except yaml.MarkedYAMLError as error:
-        _refuse(document, _syntax_place(error, text), _syntax_message(error, text), builder.path)
+        _refuse(
+            document,
+            _syntax_place(error, text),
+            _syntax_message(error, text),
+            builder.path,
+            rule="yaml-syntax",
+        )
     except (yaml.YAMLError, ValueError) as error:
-        _refuse(document, Place(1, 1), f"this is not valid YAML ({type(error).__name__})", ())
+        _refuse(
+            document,
+            Place(1, 1),
+            f"this is not valid YAML ({type(error).__name__})",
+            (),
+            rule="yaml-syntax",
+        )
     if not document.fatal and builder.documents == 0:
-        _refuse(document, Place(1, 1), "the document is empty", ())
+        _refuse(document, Place(1, 1), "the document is empty", (), rule="document-empty")
     return document
 
 
@@ -133,8 +145,8 @@ def is_text(literal: str) -> bool:
     return not any(pattern.fullmatch(literal) for pattern in patterns)
 
 
-def _refuse(document: Document, place: Place, message: str, path: Path) -> None:
-    document.findings.append((place, Finding(path, message)))
+def _refuse(document: Document, place: Place, message: str, path: Path, *, rule: str) -> None:
+    document.findings.append((place, Finding(path, message, rule=rule)))
     document.fatal = True
 
 
@@ -146,13 +158,21 @@ def _decode(source: str | bytes, document: Document) -> str | None:
             text = source.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             before = source[: error.start].decode("utf-8-sig", errors="replace")
-            _refuse(document, _end_of(before), "the document is not valid UTF-8", ())
+            _refuse(
+                document, _end_of(before), "the document is not valid UTF-8", (), rule="encoding"
+            )
             return None
     else:
         text = source.removeprefix("\ufeff")
     bad = _CONTROL.search(text) or _SURROGATE.search(text)
     if bad:
-        _refuse(document, _end_of(text[: bad.start()]), _not_allowed(bad), ())
+        _refuse(
+            document,
+            _end_of(text[: bad.start()]),
+            _not_allowed(bad),
+            (),
+            rule="character-forbidden",
+        )
         return None
     if len(text.encode()) > MAX_BYTES:
         raise _too_large(f"The document has more than {MAX_BYTES:,} bytes.")
@@ -252,7 +272,7 @@ class _Builder:
         self.documents += 1
         if self.documents > 1:
             message = "only one document (`---`) is allowed in a file"
-            _refuse(self.document, _start(event), message, ())
+            _refuse(self.document, _start(event), message, (), rule="document-several")
 
     def _node(self, event: Any) -> None:
         self.nodes += 1
@@ -262,10 +282,10 @@ class _Builder:
             self.document.fatal = True
         if event.anchor is not None:
             message = "anchors (`&`) and aliases (`*`) are not allowed; write the value out"
-            _refuse(self.document, _start(event), message, self.path)
+            _refuse(self.document, _start(event), message, self.path, rule="yaml-alias")
         elif event.tag is not None:
             message = f"tags ({quoted(event.tag)}) are not part of the language; remove it"
-            _refuse(self.document, _start(event), message, self.path)
+            _refuse(self.document, _start(event), message, self.path, rule="yaml-tag")
         elif self.skipping:
             self._skip(event)
         elif self._expects_key():
@@ -287,7 +307,13 @@ class _Builder:
     def _key(self, event: Any) -> None:
         frame = self.frames[-1]
         if not isinstance(event, yaml.ScalarEvent):
-            _refuse(self.document, _start(event), "a key must be plain text", frame.path)
+            _refuse(
+                self.document,
+                _start(event),
+                "a key must be plain text",
+                frame.path,
+                rule="key-not-text",
+            )
             return
         frame.key = event.value
         path, place = self.path, _start(event)
@@ -298,7 +324,9 @@ class _Builder:
                 f"{quoted(event.value)} is declared twice, on line {first.line} (column"
                 f" {first.column}) and again on line {place.line} (column {place.column})"
             )
-            self.document.findings.append((place, Finding(path, message, at="key")))
+            self.document.findings.append(
+                (place, Finding(path, message, at="key", rule="key-twice"))
+            )
 
     def _value(self, event: Any) -> None:
         path = self.path
@@ -334,7 +362,7 @@ class _Builder:
         if event.implicit[0] and not is_text(text):
             return self._resolve(event, text)
         if bad := _CONTROL.search(text):
-            self._find(event, _not_allowed(bad))
+            self._find(event, _not_allowed(bad), rule="character-forbidden")
             return None
         return text
 
@@ -346,17 +374,19 @@ class _Builder:
             return text.lower() == "true"
         value = _number(text)
         if value is None:
-            self._find(event, f"the number {quoted(text)} can't be stored")
+            self._find(
+                event, f"the number {quoted(text)} can't be stored", rule="number-unstorable"
+            )
         return value
 
-    def _find(self, event: Any, message: str) -> None:
-        self.document.findings.append((_start(event), Finding(self.path, message)))
+    def _find(self, event: Any, message: str, *, rule: str) -> None:
+        self.document.findings.append((_start(event), Finding(self.path, message, rule=rule)))
         self.document.broken.add(self.path)
 
     def _check_depth(self, event: Any) -> None:
         if len(self.frames) + self.skipping > MAX_DEPTH:
             message = f"the document is nested more than {MAX_DEPTH} levels deep"
-            _refuse(self.document, _start(event), message, self.path)
+            _refuse(self.document, _start(event), message, self.path, rule="nesting")
 
     def _end(self, _event: Any) -> None:
         if self.skipping:
@@ -398,7 +428,7 @@ class _Copy:
         if depth > MAX_DEPTH:
             if not self.document.fatal:
                 message = f"the document is nested more than {MAX_DEPTH} levels deep"
-                _refuse(self.document, place, message, path)
+                _refuse(self.document, place, message, path, rule="nesting")
             return None
         if isinstance(value, dict):
             return dict(self._pairs(value, path, depth))
@@ -409,7 +439,9 @@ class _Copy:
     def _pairs(self, value: dict[Any, Any], path: Path, depth: int) -> Iterator[tuple[str, Any]]:
         for key, item in value.items():
             if not isinstance(key, str) or _SURROGATE.search(key):
-                self._refuse(path, Place(self.nodes, 1), "a key must be plain text")
+                self._refuse(
+                    path, Place(self.nodes, 1), "a key must be plain text", rule="key-not-text"
+                )
                 continue
             self._measure(key)
             self.document.keys[(*path, key)] = Place(self.nodes + 1, 1)
@@ -426,15 +458,15 @@ class _Copy:
         if isinstance(value, str):
             self._measure(value)
             if bad := _CONTROL.search(value) or _SURROGATE.search(value):
-                return self._refuse(path, place, _not_allowed(bad))
+                return self._refuse(path, place, _not_allowed(bad), rule="character-forbidden")
             return value
         if isinstance(value, int) and abs(value) < 10**MAX_DIGITS:
             return value
         if isinstance(value, float) and math.isfinite(value):
             return value
-        return self._refuse(path, place, "this value can't be stored")
+        return self._refuse(path, place, "this value can't be stored", rule="value-not-json")
 
-    def _refuse(self, path: Path, place: Place, message: str) -> None:
+    def _refuse(self, path: Path, place: Place, message: str, *, rule: str) -> None:
         if len(self.document.findings) < MAX_FINDINGS:
-            self.document.findings.append((place, Finding(path, message)))
+            self.document.findings.append((place, Finding(path, message, rule=rule)))
         self.document.broken.add(path)

@@ -20,7 +20,7 @@ def check_sets(path: Path, entity: Entity) -> Iterator[Finding]:
             found = [*_members(path, at, entity, members)]
             yield from found
             if members in sets[:number]:
-                yield Finding(at, "this is listed twice")
+                yield Finding(at, "this is listed twice", rule="listed-twice")
             elif key == "unique" and not found:
                 yield from _unique(at, entity, members)
                 yield from _covered(at, number, sets)
@@ -34,17 +34,29 @@ def _searched(path: Path, entity: Entity) -> Iterator[Finding]:
         at = (*path, "search", number)
         spec = entity.fields.get(name)
         if name in entity.search[:number]:
-            yield Finding(at, f"`{name}` is listed twice")
+            yield Finding(at, f"`{name}` is listed twice", rule="listed-twice")
         elif spec is None:
             absent = (*path, "fields", name)
             message = unknown("field", name, texts)
-            yield Finding(at, message, absent=absent, word=name, among=texts)
+            yield Finding(at, message, absent=absent, word=name, among=texts, rule="search-unknown")
         elif spec.computed is not None:
-            yield Finding(at, f"`{name}` is computed, not stored; search in what it reads")
+            yield Finding(
+                at,
+                f"`{name}` is computed, not stored; search in what it reads",
+                rule="search-computed",
+            )
         elif not is_text(spec):
-            yield Finding(at, f"`{name}` is of type `{spec.type}`; only texts are searched in")
+            yield Finding(
+                at,
+                f"`{name}` is of type `{spec.type}`; only texts are searched in",
+                rule="search-not-text",
+            )
         elif spec.data_class is DataClass.SECRET:
-            yield Finding(at, f"`{name}` is secret; a search would give it away letter by letter")
+            yield Finding(
+                at,
+                f"`{name}` is secret; a search would give it away letter by letter",
+                rule="search-secret",
+            )
 
 
 def _members(path: Path, at: Path, entity: Entity, members: Sequence[str]) -> Iterator[Finding]:
@@ -53,14 +65,16 @@ def _members(path: Path, at: Path, entity: Entity, members: Sequence[str]) -> It
         here = (*at, number)
         wrong = _unfit(entity, name)
         if name in members[:number]:
-            yield Finding(here, f"`{name}` is listed twice")
+            yield Finding(here, f"`{name}` is listed twice", rule="listed-twice")
         elif wrong == "unknown":
             known = _known(entity)
             message = f"`{name}` is no field, relation or state field; use {listed(known)}"
             absent = (*path, "fields", name)
-            yield Finding(here, message, closest(name, known), absent=absent)
+            yield Finding(
+                here, message, closest(name, known), absent=absent, rule="set-member-unknown"
+            )
         elif wrong:
-            yield Finding(here, wrong)
+            yield Finding(here, wrong, rule="set-member-unfit")
         elif name in entity.fields:
             size += longest_text(entity.fields[name])
     if size > LONGEST_UNIQUE:
@@ -68,7 +82,7 @@ def _members(path: Path, at: Path, entity: Entity, members: Sequence[str]) -> It
             f"these texts have up to {size} characters together, of which an index holds"
             f" {LONGEST_UNIQUE}; give them a shorter `max_length`"
         )
-        yield Finding(at, message)
+        yield Finding(at, message, rule="set-too-long")
 
 
 def _known(entity: Entity) -> list[str]:
@@ -99,7 +113,7 @@ def _covered(at: Path, number: int, sets: Sequence[Sequence[str]]) -> Iterator[F
         inside, whole = set(members), set(sets[number])
         if inside < whole or (inside == whole and other < number):
             message = f"the set {' + '.join(members)} is unique already, so this says nothing more"
-            yield Finding(at, message)
+            yield Finding(at, message, rule="set-covered")
             return
 
 
@@ -109,10 +123,10 @@ def _unique(at: Path, entity: Entity, members: Sequence[str]) -> Iterator[Findin
         alone = relation is not None and relation.kind is RelationKind.ONE_TO_ONE
         if alone or (field is not None and field.unique):
             message = f"`{name}` is unique by itself, so the set says nothing more"
-            yield Finding((*at, number), message)
+            yield Finding((*at, number), message, rule="set-covered")
     if telling_member(entity, members) is None:
         message = (
             "a unique set needs a relation, or a field that can hold more than a few values;"
             " write the allowed combinations as one enum with `unique: true`"
         )
-        yield Finding(at, message)
+        yield Finding(at, message, rule="set-few-values")

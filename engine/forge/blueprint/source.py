@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
+from engine.forge.blueprint.catalogue import RULES
 from engine.forge.blueprint.checks import check
 from engine.forge.blueprint.model import Blueprint
 from engine.forge.blueprint.problems import Finding, Path, Problem, closest, dotted, pointer
@@ -30,8 +31,9 @@ def load(text: str | bytes, *, filename: str = "blueprint.yaml") -> Loaded:
     """Read one YAML 1.2 or JSON document.
 
     Raises `InvalidInput` whose `errors` are the first 50 problems in the order of the text, each a
-    JSON object of `path`, `line`, `column` (from 1), `message` and `suggestion`; `error_count` says
-    how many there are. Raises `TooLarge` beyond one million bytes. Takes time linear in the size.
+    JSON object of `path`, `line`, `column` (from 1), `message`, `suggestion`, `rule` and `mend`;
+    `error_count` says how many there are. Raises `TooLarge` beyond one million bytes. Takes time
+    linear in the size.
     """
     document = read(text)
     name = PurePath(filename).name or "blueprint.yaml"
@@ -137,10 +139,16 @@ def _in_text(place: Place, finding: Finding) -> Problem:
         column=place.column,
         message=finding.message,
         suggestion=finding.suggestion,
+        rule=finding.rule,
+        mend=RULES[finding.rule],
     )
 
 
 def _in_data(place: Place, finding: Finding) -> Problem:
     return Problem(
-        path=pointer(finding.path), message=finding.message, suggestion=finding.suggestion
+        path=pointer(finding.path),
+        message=finding.message,
+        suggestion=finding.suggestion,
+        rule=finding.rule,
+        mend=RULES[finding.rule],
     )

@@ -44,13 +44,21 @@ def _place(taken: _Taken, path: Path, stored_as: str | None, place: str) -> Iter
     said = (*path, "stored_as") if stored_as else None
     if said and stored_as == name:
         message = f"`{name}` has its own name here; leave it out"
-        yield Finding(said, message, severity="warning")
+        yield Finding(said, message, severity="warning", rule="stored-as-itself")
     if place not in taken:
         taken[place] = (f"`{name}`", said)
         return
     other, other_said = taken[place]
     # That two have one name is told elsewhere.
     if said:
-        yield Finding(said, f"{other} is stored as `{place}` too; give it a name of its own")
+        yield Finding(
+            said,
+            f"{other} is stored as `{place}` too; give it a name of its own",
+            rule="stored-place-shared",
+        )
     elif other_said:
-        yield Finding(other_said, f"`{name}` is stored as `{place}` too; name another one")
+        yield Finding(
+            other_said,
+            f"`{name}` is stored as `{place}` too; name another one",
+            rule="stored-place-shared",
+        )

@@ -96,12 +96,12 @@ def fit(document: Document) -> Fit:
     if not isinstance(data, dict):
         if () not in document.broken:
             message = "a Blueprint is a mapping of keys such as `name` and `entities`"
-            result.findings.append(Finding((), message))
+            result.findings.append(Finding((), message, rule="document-shape"))
         return result
     entities = data.get("entities")
     if isinstance(entities, dict) and len(entities) > MAX_ENTITIES:
         message = f"there are {len(entities)} entities; a Blueprint has at most {MAX_ENTITIES}"
-        result.findings.append(Finding(("entities",), message, at="key"))
+        result.findings.append(Finding(("entities",), message, at="key", rule="entities-exceeded"))
         return result
     answer = _ask(data)
     if isinstance(answer, Blueprint):
@@ -119,7 +119,7 @@ def _explain_all(wrongs: list[_Wrong], document: Document, result: Fit) -> None:
         for wrong in wrongs
         if wrong.kind == "extra_forbidden" or not _below(wrong.path, document.broken)
     ]
-    told.sort(key=lambda wrong: document.place(Finding(wrong.path, "")))
+    told.sort(key=lambda wrong: document.place(Finding(wrong.path, "", rule=_rule_of(wrong))))
     result.more = max(0, len(told) - MOST_EXPLAINED)
     result.findings += [_explain(wrong, document) for wrong in told[:MOST_EXPLAINED]]
 
@@ -250,7 +250,12 @@ def _choices(annotation: Any) -> list[str]:
 
 def _explain(wrong: _Wrong, document: Document) -> Finding:
     if wrong.value is None and wrong.kind not in ("missing", "extra_forbidden"):
-        return Finding(wrong.path, "has no value; give it one or remove the key", at="key")
+        return Finding(
+            wrong.path,
+            "has no value; give it one or remove the key",
+            at="key",
+            rule="value-missing",
+        )
     explain = _EXPLAIN.get(wrong.kind)
     if explain is not None:
         message, suggestion = explain(wrong, document)
@@ -259,7 +264,22 @@ def _explain(wrong: _Wrong, document: Document) -> Finding:
     else:
         message, suggestion = wrong.message.removeprefix("Input ").rstrip("."), None
     on_key = wrong.at_key or wrong.kind in ("missing", "extra_forbidden")
-    return Finding(wrong.path, message, suggestion, at="key" if on_key else "value")
+    at: Literal["key", "value"] = "key" if on_key else "value"
+    return Finding(wrong.path, message, suggestion, at=at, rule=_rule_of(wrong))
+
+
+def _rule_of(wrong: _Wrong) -> str:
+    """The rule that was broken, by its name in the catalogue."""
+    if wrong.kind == "extra_forbidden" and wrong.path[-1] == "<<":
+        return "yaml-merge"
+    if wrong.kind == "enum" and _annotation(wrong.path) is FieldType:
+        return "field-type-unknown"
+    if wrong.kind == "string_pattern_mismatch":
+        pattern = str(wrong.context.get("pattern"))
+        if pattern in _LINES:
+            return "text-lines"
+        return "name-form" if pattern in _NAMES else "currency-form"
+    return _RULES.get(wrong.kind, "value-type" if wrong.kind.endswith("_type") else "value-form")
 
 
 _Told = tuple[str, str | None]
@@ -371,6 +391,20 @@ def _bound(wrong: _Wrong, document: Document) -> _Told:
         return f"must be at most {wrong.context['le']}, not {_a(wrong.value)}", None
     return f"must be at least {wrong.context.get('ge')}, not {_a(wrong.value)}", None
 
+
+_RULES = {
+    "missing": "key-missing",
+    "extra_forbidden": "key-unknown",
+    "enum": "value-unknown",
+    "literal_error": "value-unknown",
+    "string_too_long": "size-exceeded",
+    "string_too_short": "size-missing",
+    "too_long": "size-exceeded",
+    "too_short": "size-missing",
+    "less_than_equal": "value-range",
+    "greater_than_equal": "value-range",
+    "int_from_float": "value-type",
+}
 
 _EXPLAIN: dict[str, Callable[[_Wrong, Document], _Told]] = {
     "missing": _missing,

@@ -76,6 +76,16 @@ class DraftUnique:
     columns: tuple[str, ...]
     place: Place = NOWHERE
     primary: bool = False
+    notes: list[Note] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class DraftIndex:
+    """Columns that are looked up together."""
+
+    columns: tuple[str, ...]
+    place: Place = NOWHERE
+    notes: list[Note] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -89,6 +99,7 @@ class DraftEntity:
     fields: list[DraftField] = field(default_factory=list)
     relations: list[DraftRelation] = field(default_factory=list)
     uniques: list[DraftUnique] = field(default_factory=list)
+    indexes: list[DraftIndex] = field(default_factory=list)
     label: Label = ""
     notes: list[Note] = field(default_factory=list)
 

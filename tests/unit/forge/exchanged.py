@@ -38,6 +38,17 @@ def enums(blueprint: Blueprint) -> dict[str, list[str]]:
     return {name: list(spec.values) for name, spec in blueprint.enums.items() if name in used}
 
 
+def sets(blueprint: Blueprint) -> dict[str, tuple[list[tuple[str, ...]], list[tuple[str, ...]]]]:
+    """For each entity the columns of its unique sets, in any order, and of its indexes."""
+    return {
+        entity.name: (
+            sorted(each.columns for each in entity.unique_sets),
+            [each.columns for each in entity.indexes],
+        )
+        for entity in resolve(blueprint).entities
+    }
+
+
 def without_lifecycles(blueprint: Blueprint) -> Blueprint:
     """The Blueprint whose records have no states and no computed fields, which the formats have no
     word for."""

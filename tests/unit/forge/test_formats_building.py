@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -11,7 +13,15 @@ from engine.forge.blueprint.model import FieldType, OnDelete, RelationKind
 from engine.forge.formats.building.build import build
 from engine.forge.formats.building.names import member, singular, slug, title, type_name
 from engine.forge.formats.conversion import format_of, import_blueprint
-from engine.forge.formats.draft import MOST, Draft, DraftEntity, DraftField, DraftRelation
+from engine.forge.formats.draft import (
+    MOST,
+    Draft,
+    DraftEntity,
+    DraftField,
+    DraftIndex,
+    DraftRelation,
+    DraftUnique,
+)
 from engine.forge.formats.importers.sql.importer import SqlImporter
 from engine.forge.formats.report import Report
 from engine.forge.resolve import resolve
@@ -132,6 +142,58 @@ def test_what_a_column_says_is_kept_or_told(column: str, expected: dict[str, obj
         assert reason(found.report, "a.x", "changed")
 
 
+def test_sets_of_columns_name_what_the_columns_have_become() -> None:
+    found = import_blueprint(
+        "CREATE TABLE b (x int, y int, PRIMARY KEY (x, y));"
+        "CREATE TABLE a (id int PRIMARY KEY, bx int, by_ int, n int, m varchar(20), t text,"
+        " k varchar(590), FOREIGN KEY (bx, by_) REFERENCES b (x, y),"
+        " UNIQUE (n, m), UNIQUE (t, n), UNIQUE (m, n, k), UNIQUE (m, k), UNIQUE (bx, by_, m),"
+        " UNIQUE (by_, n));"
+        "CREATE INDEX i ON a (m, n); CREATE INDEX j ON a (id); CREATE UNIQUE INDEX k ON a (k);"
+        "CREATE INDEX l ON a (k);",
+        "sql",
+    )
+    entities = found.blueprint.entities
+    assert entities["B"].unique == [["x", "y"]]
+    assert entities["A"].unique == [["n", "m"], ["b", "m"]]
+    assert entities["A"].indexes == [["m", "n"]]
+    assert "built-in `id`" in reason(found.report, "b (x, y)", "changed")
+    for source, said in (
+        ("a (t, n)", "too long for an index"), ("a (m, n, k)", "610 characters"),
+        ("a (m, k)", "610 characters"), ("a (by_, n)", "no field or relation of its own"),
+        ("a (id)", "kept by the platform"), ("a (k)", "indexed already"),
+    ):  # fmt: skip
+        assert said in reason(found.report, source, "dropped")
+
+
+def test_more_sets_than_an_entity_has_are_told() -> None:
+    columns = [f"c{number}" for number in range(12)]
+    indexes = "".join(f"CREATE INDEX i{each} ON a ({each});" for each in columns)
+    wide = f"CREATE INDEX wide ON a ({', '.join(columns[:6])});"
+    text = f"CREATE TABLE a ({', '.join(f'{each} int' for each in columns)});{wide}{indexes}"
+    found = import_blueprint(text, "sql")
+    assert len(found.blueprint.entities["A"].indexes) == 10
+    assert "at most 10" in reason(found.report, "a (c11)", "dropped")
+    assert "6 columns" in reason(found.report, f"a ({', '.join(columns[:6])})", "dropped")
+
+
+def test_what_a_database_says_of_its_indexes_is_told() -> None:
+    def index(name: str, **more: object) -> dict[str, object]:
+        return {"name": name, "columns": ["name"], **more}
+
+    columns = [{"name": "id", "type": "int"}, {"name": "name", "type": "varchar(20)"}]
+    columns.append({"name": "size", "type": "int", "computed": True, "default": "1"})
+    indexes = [index("words", method="fulltext"), index("short", prefixed=True)]
+    table = {"name": "things", "columns": columns, "primary_key": ["id"], "indexes": indexes}
+    found = import_blueprint(json.dumps({"dialect": "mysql", "tables": [table]}), "database")
+    assert found.blueprint.entities["Thing"].indexes == [["name"]]
+    assert "not its beginning" in reason(found.report, "things (name)", "changed")
+    assert "computed from others" in reason(found.report, "things.size", "changed")
+    assert [each.reason for each in found.report.entries if each.kind == "fulltext"] == [
+        "an index of this kind is chosen by the target"
+    ]
+
+
 def test_what_is_too_much_is_refused() -> None:
     many = "".join(f"CREATE TABLE t{each} (a int);" for each in range(5_000))
     with pytest.raises(InvalidInput, match="5000 tables"):
@@ -207,6 +269,13 @@ def _drafts(draw: st.DrawFn) -> Draft:
                 else ()
             )
             entity.relations.append(relation)
+        known = st.sampled_from([*(each.name for each in entity.fields), "nothing"])
+        columns = st.lists(known, max_size=7).map(tuple)
+        entity.uniques = [
+            DraftUnique(each, primary=draw(st.booleans()))
+            for each in draw(st.lists(columns, max_size=3))
+        ]
+        entity.indexes = [DraftIndex(each) for each in draw(st.lists(columns, max_size=12))]
         draft.add(entity)
     return draft
 
@@ -215,11 +284,13 @@ def _drafts(draw: st.DrawFn) -> Draft:
 @given(_drafts())
 def test_any_draft_becomes_a_blueprint_that_makes_sense(draft: Draft) -> None:
     count = sum(len(entity.fields) for entity in draft.entities)
+    indexes = sum(len(entity.indexes) for entity in draft.entities)
     found = build(draft)
     assert not errors(found.blueprint)
     assert resolve(found.blueprint)
     told = [each for each in found.report.entries if each.kind == "column"]
     assert len(told) >= count
+    assert len([each for each in found.report.entries if each.kind == "index"]) == indexes
 
 
 MYSQL = """
@@ -246,10 +317,12 @@ def test_a_dump_of_mysql_is_read() -> None:
     assert product.fields["name"].unique and product.fields["name"].title.ar == "اسم المنتج"
     assert product.fields["size"].default == "small" and product.fields["price"].min == 0
     assert product.relations["cat"].on_delete is OnDelete.SET_NULL
-    assert "one value" in reason(found.report, "products.flags", "dropped")
+    assert product.fields["flags"].type is FieldType.JSON
+    assert "list of values" in reason(found.report, "products.flags", "changed")
     assert "CHARACTER SET" in reason(found.report, "products.name", "changed")
     dropped = {each.kind for each in found.report.entries if each.outcome == "dropped"}
-    assert {"option", "index", "column"} <= dropped
+    assert "option" in dropped
+    assert product.indexes == [["price"]]
 
 
 def test_a_dump_of_sqlite_is_read() -> None:

@@ -13,7 +13,14 @@ from engine.forge.blueprint.model import Blueprint, FieldType
 from engine.forge.blueprint.source import load
 from engine.forge.formats.conversion import export_blueprint, import_blueprint
 from tests.unit.forge.blueprints import sensible
-from tests.unit.forge.exchanged import enums, fields, relations, without_lifecycles, without_renames
+from tests.unit.forge.exchanged import (
+    enums,
+    fields,
+    relations,
+    sets,
+    without_lifecycles,
+    without_renames,
+)
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = [
@@ -35,6 +42,7 @@ def check_dbml(blueprint: Blueprint) -> None:
     kept = [name for name in DBML if name != "enum"]
     assert fields(found, *kept) == fields(plain, *kept)
     assert enums(found) == enums(plain)
+    assert sets(found) == sets(plain)
     # A join table can't say that there must be a link.
     to_one = ("kind", "target", "on_delete")
     assert relations(found, *to_one) == relations(plain, *to_one)

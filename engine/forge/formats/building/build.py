@@ -36,6 +36,7 @@ from engine.forge.formats.building.names import (
 )
 from engine.forge.formats.building.pruning import prune
 from engine.forge.formats.building.relations import Members, build_relation
+from engine.forge.formats.building.sets import Columns, Sets
 from engine.forge.formats.building.tracking import Tracks
 from engine.forge.formats.draft import Draft, DraftEntity
 from engine.forge.formats.report import Note, Report, report_of
@@ -85,6 +86,7 @@ class _Builder:
         self.enums: dict[str, tuple[str, dict[str, str]]] = {}
         self.specs: dict[str, EnumSpec] = {}
         self.around = Blueprint.model_construct(name="draft", entities={})
+        self.columns: dict[str, Columns] = {}
         self.patterns = 0
 
     def built(self, name: str | None) -> Imported:
@@ -105,6 +107,7 @@ class _Builder:
             assumptions=[_ACCESS],
         )
         blueprint = prune(blueprint, self.tracks)
+        blueprint = Sets(draft, self.types, self.columns).added_to(blueprint)
         self.tracks.tell(draft)
         return Imported(blueprint, report_of(draft.format, draft.entries))
 
@@ -128,15 +131,21 @@ class _Builder:
                 reserved=lambda word: reserved_member(word, column=True),
             ),
         )
+        columns = self.columns[name] = Columns()
         held = {column for relation in draft.relations for column in relation.columns}
         fields: dict[str, FieldSpec] = {}
         for field in draft.fields:
             if field.name in held or self._is_built_in(draft, name, field.name):
                 continue
-            self._field(draft, members, field.name, fields)
+            if (known := self._field(draft, members, field.name, fields)) is not None:
+                columns.single[field.name] = known
         relations: dict[str, Relation] = {}
         for relation in draft.relations:
-            build_relation(relation, draft, members, relations, self.types, self.tracks)
+            known = build_relation(relation, draft, members, relations, self.types, self.tracks)
+            if known is not None and len(relation.columns) == 1:
+                columns.single.setdefault(relation.columns[0], known)
+            elif known is not None and relation.columns:
+                columns.wide.setdefault(frozenset(relation.columns), known)
         about = draft.label
         if isinstance(about, str) and len(about) > LONGEST_TITLE:
             self._note(("entities", name), f"its text is cut to {LONGEST_TITLE} characters")
@@ -149,14 +158,15 @@ class _Builder:
 
     def _field(
         self, draft: DraftEntity, members: Members, source: str, fields: dict[str, FieldSpec]
-    ) -> None:
+    ) -> str | None:
+        """Add the field that `source` becomes, and give its name if it becomes one."""
         field = draft.find(source)
         assert field is not None
         what = (field.word, f"{draft.name}.{source}")
         if len(fields) >= MAX_FIELDS:
             message = f"an entity has at most {MAX_FIELDS} fields"
             self.draft.drop(*what, field.place, message, _SPLIT)
-            return
+            return None
         enum = self.enums.get(field.enum) if field.enum else None
         if field.type is FieldType.ENUM and enum is None:
             field.type, field.enum = FieldType.STRING, None
@@ -177,6 +187,7 @@ class _Builder:
             notes.append(Note(f"it is called `{name}` because {why}"))
         fields[name] = spec
         self.tracks.add(what, field.place, ("entities", members.entity, "fields", name), notes)
+        return name
 
     def _is_built_in(self, draft: DraftEntity, entity: str, source: str) -> bool:
         """Whether the platform keeps this field of every record by itself; then it is told so."""

@@ -79,6 +79,9 @@ def _fold(draft: Draft, join: DraftEntity) -> None:
     for unique in join.uniques:
         names = ", ".join(unique.columns)
         draft.tell("carried", ("primary key" if unique.primary else "unique", names), unique.place)
+    for index in join.indexes:
+        names = f"{join.name} ({', '.join(index.columns)})"
+        draft.tell("changed", ("index", names), index.place, Note(_KEEPS))
     for each in join.relations:
         draft.tell("carried", (each.word, f"{join.name} → {each.target}"), each.place)
 

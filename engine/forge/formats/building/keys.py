@@ -5,7 +5,7 @@ from __future__ import annotations
 from engine.forge.blueprint.model import FieldType, RelationKind
 from engine.forge.blueprint.names import snake_case
 from engine.forge.formats.building.names import letters, member
-from engine.forge.formats.draft import Draft, DraftEntity, DraftField
+from engine.forge.formats.draft import Draft, DraftEntity, DraftField, DraftUnique
 from engine.forge.formats.report import Note
 
 _SURROGATES = frozenset({"pk", "uid", "uuid", "guid", "rowid", "key", "no", "nr"})
@@ -13,8 +13,7 @@ _SURROGATES = frozenset({"pk", "uid", "uuid", "guid", "rowid", "key", "no", "nr"
 
 def settle_keys(draft: Draft, entity: DraftEntity, type_name: str) -> None:
     """Give the key's columns and every unique constraint their meaning, or account for them."""
-    for unique in entity.uniques:
-        _unique(draft, entity, unique.columns, primary=unique.primary, place=unique.place)
+    entity.uniques = [each for each in entity.uniques if not _settled(draft, entity, each)]
     keys = [field for field in entity.fields if field.key]
     if len(keys) == 1:
         _single_key(draft, entity, keys[0], type_name)
@@ -24,33 +23,32 @@ def settle_keys(draft: Draft, entity: DraftEntity, type_name: str) -> None:
             key.note("the key of records is the built-in `id`, not several columns together")
 
 
-def _unique(
-    draft: Draft, entity: DraftEntity, columns: tuple[str, ...], *, primary: bool, place: object
-) -> None:
+def _settled(draft: Draft, entity: DraftEntity, unique: DraftUnique) -> bool:
+    """Whether one field or relation says it all, or nothing can; sets of several remain."""
+    columns, primary = unique.columns, unique.primary
     what = ("primary key" if primary else "unique", f"{entity.name} ({', '.join(columns)})")
     fields = [field for field in entity.fields if field.name in columns]
-    at = place if isinstance(place, tuple) else ()
-    where = type(entity.place)(*at) if at else entity.place
+    reasons = "; ".join(note.reason for note in unique.notes)
     if len(columns) == 1 and fields:
         fields[0].key = fields[0].key or primary
         fields[0].unique = fields[0].unique or not primary
-        draft.tell("carried", what, where)
-        return
+        draft.tell("changed" if reasons else "carried", what, unique.place,
+                   Note(reasons) if reasons else None)  # fmt: skip
+        return True
     relations = [each for each in entity.relations if set(each.columns) == set(columns)]
     if relations and not primary:
         for relation in relations:
             relation.kind = RelationKind.ONE_TO_ONE
-        draft.tell("carried", what, where)
-        return
+        draft.tell("changed" if reasons else "carried", what, unique.place,
+                   Note(reasons) if reasons else None)  # fmt: skip
+        return True
     for field in fields if primary else []:
         field.key = True
     if columns:
-        reason = "what is unique together is not taken over"
-        mend = f"Add it to the entity: `unique: [[{', '.join(columns)}]]`."
-    else:
-        reason = "it is over expressions, whereas fields are unique"
-        mend = "Check it where the records are written."
-    draft.drop(*what, where, reason, mend)
+        return False
+    reason = "it is over expressions, whereas fields are unique"
+    draft.drop(*what, unique.place, reason, "Check it where the records are written.")
+    return True
 
 
 def _single_key(draft: Draft, entity: DraftEntity, key: DraftField, type_name: str) -> None:

@@ -33,8 +33,8 @@ def build_relation(
     relations: dict[str, Relation],
     types: Mapping[str, str],
     tracks: Tracks,
-) -> None:
-    """Add the relation to `relations`, and follow it and its columns in `tracks`."""
+) -> str | None:
+    """Add the relation to `relations`, follow it and its columns in `tracks`, and name it."""
     what = (draft.word, f"{around.name}.{draft.name or '_'.join(draft.columns) or draft.target}")
     base = ("entities", members.entity, "relations")
     fields = [field for column in draft.columns if (field := around.find(column)) is not None]
@@ -47,7 +47,7 @@ def build_relation(
         for field in fields:
             own = (field.word, f"{around.name}.{field.name}")
             tracks.add(own, field.place, base, [note]).dropped = True
-        return
+        return None
     _take_from_columns(draft, fields)
     wished = member(draft.name or _role(draft, target), "related")
     wished = re.sub("_ids?$", "", wished) or "related"
@@ -79,6 +79,7 @@ def build_relation(
         if field.place != draft.place or own != what:
             told = [note for note in field.notes if note in lost]
             tracks.add(own, field.place, (*base, name), told)
+    return name
 
 
 def _take_from_columns(draft: DraftRelation, fields: list[DraftField]) -> None:

@@ -17,6 +17,7 @@ from engine.forge.formats.draft import (
     DraftEntity,
     DraftEnum,
     DraftField,
+    DraftIndex,
     DraftRelation,
     DraftUnique,
     DraftValue,
@@ -30,12 +31,11 @@ from engine.forge.formats.importers.grammar import (
     unquoted,
 )
 from engine.forge.formats.importers.sql.types import Mapped, map_type, word_of_the_language
-from engine.forge.formats.report import Place
+from engine.forge.formats.report import Note, Place
 
 Node = Tree[Token]
 _HOME = "public"
 _DRAWN = "it says how a diagram is drawn"
-_STORED = "indexes are chosen by the target"
 _DELETES = {"cascade": OnDelete.CASCADE, "set null": OnDelete.SET_NULL}
 _BACK = {">": "<", "<": ">", "-": "-", "<>": "<>"}
 
@@ -211,11 +211,21 @@ class _Reader:
         settings = {words: value for words, value, _ in _settings(node)}
         place = place_of(node)
         primary = bool({"pk", "primary key"} & set(settings))
+        notes = [
+            Note(f"`{words}: {str(value)[:40]}`: how it is stored is chosen by the target")
+            for words, value in settings.items()
+            if words not in ("pk", "primary key", "unique", "name")
+            and (words, str(value)) != ("type", "btree")
+        ]
         if primary or "unique" in settings:
             columns = () if computed else tuple(names)
-            entity.uniques.append(DraftUnique(columns, place, primary))
+            entity.uniques.append(DraftUnique(columns, place, primary, notes))
+        elif computed:
+            what = f"{entity.name} ({', '.join([*names, *map(str, computed)])})"
+            reason = "it is over expressions, whereas fields are indexed"
+            self.draft.drop("index", what, place, reason)
         else:
-            self.draft.drop("index", f"{entity.name} ({', '.join(names)})", place, _STORED)
+            entity.indexes.append(DraftIndex(tuple(names), place, notes))
 
     def _inner_refs(self, table: Node) -> list[tuple[tuple[str, list[str]], Node]]:
         """The references inside columns: where they begin, and the setting's value."""

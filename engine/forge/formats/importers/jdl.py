@@ -31,7 +31,7 @@ _TYPES = {
     "BigDecimal": FieldType.DECIMAL, "Float": FieldType.DECIMAL, "Double": FieldType.DECIMAL,
     "Boolean": FieldType.BOOLEAN, "LocalDate": FieldType.DATE, "LocalTime": FieldType.TIME,
     "Instant": FieldType.INSTANT, "ZonedDateTime": FieldType.INSTANT, "UUID": FieldType.UUID,
-    "TextBlob": FieldType.TEXT, "Duration": FieldType.STRING,
+    "TextBlob": FieldType.TEXT, "Duration": FieldType.DURATION,
 }  # fmt: skip
 _BINARY = frozenset({"Blob", "AnyBlob", "ImageBlob", "ByteBuffer"})
 _DECIMALS = {
@@ -164,8 +164,6 @@ class _Reader:
             scale = 2 if kind == "BigDecimal" else 6
             field.constraints |= {"precision": 18, "scale": scale}
             field.note(_DECIMALS[kind])
-        if kind == "Duration":
-            field.note("a duration becomes a text such as `PT1H`")
         entity.add(field)
         self._validations(field, node)
         self._annotations(node, f"{entity.name}.{name}", field)

@@ -14,6 +14,7 @@ from engine.forge.formats.draft import (
     DraftEntity,
     DraftEnum,
     DraftField,
+    DraftIndex,
     DraftRelation,
     DraftUnique,
     DraftValue,
@@ -26,13 +27,13 @@ from engine.forge.formats.importers.grammar import (
     trees,
     unquoted,
 )
-from engine.forge.formats.report import Place
+from engine.forge.formats.report import Note, Place
 
 Node = Tree[Token]
 _TYPES = {
     "String": FieldType.TEXT, "Int": FieldType.INTEGER, "BigInt": FieldType.INTEGER,
     "Float": FieldType.DECIMAL, "Decimal": FieldType.DECIMAL, "Boolean": FieldType.BOOLEAN,
-    "DateTime": FieldType.INSTANT, "Json": FieldType.TEXT,
+    "DateTime": FieldType.INSTANT, "Json": FieldType.JSON,
 }  # fmt: skip
 _DIGITS = "a decimal has 18 digits here, 6 after the point"
 _LIMIT = "a text has at most 10,000 characters, unlimited in the source"
@@ -40,6 +41,7 @@ _LENGTHS = frozenset({"VarChar", "Char", "NVarChar", "NChar", "Text"})
 _CHOSEN = "how the database is used is chosen by the target"
 _DELETES = {"Cascade": OnDelete.CASCADE, "SetNull": OnDelete.SET_NULL}
 _LIST = "a field holds one value"
+_A_LIST = "a list of values becomes JSON, by which lists are neither sorted nor filtered"
 _OWN = "Make it an entity of its own."
 
 
@@ -133,9 +135,13 @@ class _Reader:
     def _block(self, entity: DraftEntity, node: Node) -> None:
         name, place = _dotted(node), place_of(node)
         arguments = _arguments(node)
-        if name in ("id", "unique"):
-            listed = _names(arguments.get("fields", arguments.get("")))
-            entity.uniques.append(DraftUnique(tuple(listed), place, name == "id"))
+        if name in ("id", "unique", "index"):
+            listed = tuple(_names(arguments.get("fields", arguments.get(""))))
+            notes = _laid_out(arguments)
+            if name == "index":
+                entity.indexes.append(DraftIndex(listed, place, notes))
+            else:
+                entity.uniques.append(DraftUnique(listed, place, name == "id", notes))
             return
         self.draft.drop("attribute", f"{entity.name} @@{name}", place, _CHOSEN)
 
@@ -147,9 +153,8 @@ class _Reader:
         if written in self.models:
             return
         what = ("field", f"{entity.name}.{name}")
-        if "[]" in modifier or entity.find(name) is not None:
-            reason = _LIST if "[]" in modifier else "it is declared before"
-            self.draft.drop(*what, place, reason, _OWN)
+        if entity.find(name) is not None:
+            self.draft.drop(*what, place, "it is declared before", _OWN)
             return
         if written in ("Bytes", "Unsupported"):
             reason = "the language holds no binary data and no types of one database"
@@ -157,16 +162,20 @@ class _Reader:
             return
         field = DraftField(name, _TYPES.get(written, FieldType.TEXT), place, "field")
         field.required = modifier != "?"
-        if self.draft.enum(written) is not None:
+        if "[]" in modifier:
+            field.type, field.required = FieldType.JSON, False
+            field.note(_A_LIST, _OWN)
+        elif self.draft.enum(written) is not None:
             field.type, field.enum = FieldType.ENUM, written
         elif written not in _TYPES:
             field.note(f"there is no type, model or enum `{written[:40]}`; it becomes text")
-        _digits(field, written)
+        if field.type is FieldType.DECIMAL:
+            _digits(field, written)
         entity.add(field)
         for attribute, arguments, _ in _attributes(node):
             _attribute(field, attribute, arguments)
         if field.type is FieldType.TEXT and "max_length" not in field.constraints:
-            field.note("a structured value becomes text" if written == "Json" else _LIMIT)
+            field.note(_LIMIT)
         field.label = self._doc(node)
 
     def _relations(self) -> None:
@@ -259,6 +268,19 @@ class _Reader:
                 relation.note(f"it refers by the built-in `id` instead of by {names}")
 
 
+def _laid_out(arguments: dict[str, Any]) -> list[Note]:
+    """What an index says of its order and storage; names of it and in code mean nothing here."""
+    notes = []
+    listed = arguments.get("fields", arguments.get(""))
+    calls = listed.children if isinstance(listed, Tree) else []
+    if any(isinstance(each, Tree) and each.data == "call" for each in calls):
+        notes.append(Note("the order and the length within an index are chosen by the target"))
+    for word, value in arguments.items():
+        if word in ("type", "clustered", "ops") and "".join(_names(value)) != "BTree":
+            notes.append(Note(f"`{word}: {''.join(_names(value))[:40]}`: {_CHOSEN}"))
+    return notes
+
+
 def _digits(field: DraftField, written: str) -> None:
     if written in ("Float", "Decimal"):
         field.constraints |= {"precision": 18, "scale": 6}
@@ -268,6 +290,8 @@ def _digits(field: DraftField, written: str) -> None:
 def _attribute(field: DraftField, name: str, arguments: dict[str, Any]) -> None:
     """Take over one attribute of a field."""
     native = name.removeprefix("db.") if name.startswith("db.") else ""
+    if native and field.type is FieldType.JSON:
+        return
     if name == "id":
         field.key = True
     elif name == "unique":
@@ -297,13 +321,17 @@ def _native(field: DraftField, native: str, numbers: list[str]) -> None:
         field.type = FieldType.DATE
     elif native in ("Time", "Timetz"):
         field.type = FieldType.TIME
+        if any(each != "0" for each in numbers):
+            field.note("a time of day is kept to the second")
     elif native in ("Uuid", "UniqueIdentifier"):
         field.type = FieldType.UUID
+    elif native == "Citext":
+        field.note("small and capital letters differ here, whereas not in the source")
     elif native == "Money":
         field.type = FieldType.MONEY
         field.constraints.clear()
         field.note("the source names no currency", "Add `currency`.")
-    elif native not in ("Timestamptz", "Timestamp", "DateTime", "Boolean", "TinyInt", "Citext",
+    elif native not in ("Timestamptz", "Timestamp", "DateTime", "Boolean", "TinyInt",
                         "Integer", "BigInt", "SmallInt", "Int", "DoublePrecision", "Real",
                         "JsonB", "Json", "LongText", "MediumText", "Float"):  # fmt: skip
         field.note(f"`@db.{native}` has no word in the language")

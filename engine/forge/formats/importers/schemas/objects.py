@@ -22,18 +22,25 @@ from engine.forge.formats.draft import (
 )
 from engine.forge.formats.importers.schemas.document import Source
 from engine.forge.formats.importers.schemas.shapes import Shapes, label_of, letters_of
-from engine.forge.formats.importers.schemas.values import field_type, noted_keywords
+from engine.forge.formats.importers.schemas.values import (
+    WHY,
+    combined,
+    constraining,
+    field_type,
+    noted_keywords,
+)
 
 RELATION = "x-webnova-relation"
 FIELD = "x-webnova-field"
 ENTITY = "x-webnova-entity"
 ENUM = "x-webnova-enum"
 _REMOTE = "references are followed inside the document only, and never in circles"
-_SEVERAL = "a field holds one value"
+_ONE_TEXT = "its title is taken, and its description left out: there is room for one text"
+_OF_LISTS = frozenset({"items", "minItems", "maxItems", "uniqueItems", "properties", "required"})
 _ENTITY_KEYS = frozenset(
     {
         "type", "properties", "required", "title", "description", "allOf", "$ref", "$schema", "$id",
-        "$defs", "definitions", "$comment", "$anchor", ENTITY, "x-tags", "xml", "x-internal",
+        "$defs", "definitions", "$anchor", ENTITY,
     }
 )  # fmt: skip
 
@@ -130,6 +137,9 @@ class Objects(Shapes):
             at = self.source.place((*(found or ()), key))
             what = f"{entity.name} {key}"
             self.draft.drop("keyword", what, at, "the language has no word for it")
+        if isinstance(schema, dict) and _says_two(schema):
+            at = self.source.place((*(found or ()), "description"))
+            self.draft.drop("keyword", f"{entity.name} description", at, _ONE_TEXT)
 
     def property(self, entity: DraftEntity, name: str, path: Path, *, required: bool) -> None:
         """Add one property as a field, a relation or an entity of its own."""
@@ -148,7 +158,7 @@ class Objects(Shapes):
         elif found in self.entities or self.is_object(found):
             self._nested(entity, name, path, found, required=required and not nullable)
         elif schema.get("type") == "array" or "items" in schema:
-            self._list(entity, name, path, schema, found)
+            self._list(entity, name, path, schema, found, required=required and not nullable)
         else:
             self._scalar(entity, name, path, schema, found, required=required and not nullable)
 
@@ -169,6 +179,7 @@ class Objects(Shapes):
         if deletes in tuple(OnDelete):
             relation.on_delete = OnDelete(deletes)
         relation.label = _text(wanted.get("title"))
+        self._beside(relation, path)
         entity.relations.append(relation)
 
     def _nested(
@@ -189,21 +200,38 @@ class Objects(Shapes):
             self._fill(inner, found)
             kind = RelationKind.ONE_TO_ONE
         outer = self.source.at(path)
-        label = label_of(outer, name) if isinstance(outer, dict) and "$ref" not in outer else ""
-        entity.relations.append(
-            DraftRelation(
-                self.entities[found],
-                name=name,
-                place=self.source.place(path),
-                word="property",
-                kind=kind,
-                required=required,
-                label=label if kind is RelationKind.MANY_TO_ONE else "",
-            )
+        label = label_of(outer, name) if isinstance(outer, dict) else ""
+        relation = DraftRelation(
+            self.entities[found],
+            name=name,
+            place=self.source.place(path),
+            word="property",
+            kind=kind,
+            required=required,
+            label=label if kind is RelationKind.MANY_TO_ONE else "",
         )
+        if found != path:
+            self._beside(relation, path)
+        entity.relations.append(relation)
+
+    def _beside(self, relation: DraftRelation, path: Path) -> None:
+        """Note the keywords beside a reference that a relation has no word for."""
+        around = self.source.at(path)
+        for keyword in noted_keywords(around) if isinstance(around, dict) else ():
+            if keyword not in _OF_LISTS:
+                relation.note(WHY.get(keyword, f"`{keyword}` has no word in the language"))
+        if isinstance(around, dict) and "default" in around:
+            relation.note(WHY["default"])
 
     def _list(
-        self, entity: DraftEntity, name: str, path: Path, schema: dict[str, Any], found: Path
+        self,
+        entity: DraftEntity,
+        name: str,
+        path: Path,
+        schema: dict[str, Any],
+        found: Path,
+        *,
+        required: bool,
     ) -> None:
         what, place = ("property", f"{entity.name}.{name}"), self.source.place(path)
         _, inner, _ = self.inner((*found, "items"))
@@ -223,11 +251,12 @@ class Objects(Shapes):
             for key in ("maxItems", "uniqueItems"):
                 if key in schema and schema[key] not in (True,):
                     relation.note(f"`{key}` has no word in the language")
+            self._beside(relation, found)
             entity.relations.append(relation)
         elif inner is not None and self.is_object(inner):
             self._parts(entity, name, inner, place)
         else:
-            self.draft.drop(*what, place, _SEVERAL, "Make it an entity of its own.")
+            self._scalar(entity, name, path, schema, found, required=required)
 
     def _parts(self, entity: DraftEntity, name: str, inner: Path, place: Any) -> None:
         """Objects in a list: each is a record that belongs to this one."""
@@ -281,6 +310,7 @@ class Objects(Shapes):
         if target is not None and match is not None and "enum" not in schema:
             relation = DraftRelation(target, name=match[1], place=place, word="property")
             relation.required, relation.label = required, label
+            self._beside(relation, path)
             entity.relations.append(relation)
             return
         mapped = field_type(schema)
@@ -294,8 +324,10 @@ class Objects(Shapes):
             each.note(mapped.reason, mapped.mend)
         default = around.get("default", schema.get("default"))
         each.default = default if not isinstance(default, dict | list) else None
+        if isinstance(default, dict | list):
+            each.note("a default is one value")
         self._enum_of(entity, each, schema, found)
-        self._told(each, around, schema)
+        _tell(each, around, schema)
         entity.add(each)
 
     def _enum_of(
@@ -309,15 +341,32 @@ class Objects(Shapes):
             self.enums[found] = self.draft.enums[-1].name
         each.enum = self.enums[found]
 
-    def _told(self, each: DraftField, around: dict[str, Any], schema: dict[str, Any]) -> None:
-        """Keywords beside the type: some have a word in the language, the others are noted."""
-        extension = around.get(FIELD)
-        if isinstance(extension, dict):
-            _take_extension(each, extension)
-        if around.get("writeOnly") is True or schema.get("format") == "password":
-            each.constraints["data_class"] = DataClass.SECRET
-        for keyword in dict.fromkeys(noted_keywords(around) + noted_keywords(schema)):
-            each.note(f"`{keyword}` has no word in the language")
+
+def _tell(each: DraftField, around: dict[str, Any], schema: dict[str, Any]) -> None:
+    """Keywords beside the type: some have a word in the language, the others are noted."""
+    extension = around.get(FIELD)
+    if isinstance(extension, dict):
+        _take_extension(each, extension)
+    if around.get("writeOnly") is True or schema.get("format") == "password":
+        each.constraints["data_class"] = DataClass.SECRET
+    for keyword in dict.fromkeys(noted_keywords(around) + noted_keywords(schema)):
+        if keyword != "items":
+            each.note(WHY.get(keyword, f"`{keyword}` has no word in the language"))
+    if "enum" in schema and each.type is not FieldType.ENUM:
+        each.note("`enum` is left out: the values of an enum are texts")
+    for keyword in combined(schema):
+        each.note(f"`{keyword}` of several schemas has no word in the language")
+    for keyword in constraining(around) if around is not schema else ():
+        each.note(f"`{keyword}` beside a reference or a combination is left out")
+    if _says_two(around):
+        each.note(_ONE_TEXT)
+
+
+def _says_two(schema: dict[str, Any]) -> bool:
+    """Whether title and description both say something, and not the same."""
+    texts = [schema.get(key) for key in ("title", "description")]
+    told = {text.strip() for text in texts if isinstance(text, str) and text.strip()}
+    return len(told) > 1
 
 
 def _take_extension(each: DraftField, extension: dict[str, Any]) -> None:

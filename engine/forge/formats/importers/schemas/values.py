@@ -12,20 +12,33 @@ _FORMATS = {
     "date": FieldType.DATE, "date-time": FieldType.INSTANT, "time": FieldType.TIME,
     "uuid": FieldType.UUID, "email": FieldType.EMAIL, "idn-email": FieldType.EMAIL,
     "uri": FieldType.URL, "url": FieldType.URL, "iri": FieldType.URL, "phone": FieldType.PHONE,
-    "decimal": FieldType.DECIMAL,
+    "decimal": FieldType.DECIMAL, "duration": FieldType.DURATION,
 }  # fmt: skip
 _BINARY = frozenset({"binary", "byte", "base64"})
 _PLAIN_FORMATS = frozenset({"int32", "int64", "password", "string", "float", "double", "currency"})
 _KNOWN = frozenset(
     {
-        "type", "format", "title", "description", "default", "enum", "const", "nullable",
+        "type", "format", "title", "description", "default", "enum", "nullable",
         "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength",
-        "pattern", "readOnly", "writeOnly", "$ref", "anyOf", "oneOf", "allOf", "example",
-        "examples", "$comment", "deprecated", "x-webnova-field", "x-webnova-relation",
-        "x-enum-descriptions", "x-enumNames",
+        "pattern", "writeOnly", "$ref", "anyOf", "oneOf", "allOf", "x-webnova-field",
+        "x-webnova-relation", "x-enum-descriptions",
+    }
+)  # fmt: skip
+_LIMITS = frozenset(
+    {
+        "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength",
+        "pattern", "enum",
     }
 )  # fmt: skip
 SHORT = 255
+A_LIST = "a list of values becomes JSON, by which lists are neither sorted nor filtered"
+MONTHS = "a duration has days, hours, minutes and seconds, and no months, whose length varies"
+_OWN_FORM = "its pattern is left out: the type has a form of its own"
+WHY = {
+    "readOnly": "`readOnly`: whoever may create or change a record may send it",
+    "default": "a relation has no default",
+}
+"""What is said of a keyword, unless it is that the language has no word for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +70,9 @@ def field_type(schema: dict[str, Any]) -> Typed:
     if kind == "string" or (kind is None and ("format" in schema or "maxLength" in schema)):
         return _string(schema)
     if kind == "object":
-        return Typed(
-            None,
-            reason="an object without declared properties has no fields",
-            mend="Declare its properties.",
-        )
+        return Typed(FieldType.JSON)
     if kind == "array":
-        return Typed(None, reason="a field holds one value", mend="Make it an entity of its own.")
+        return Typed(FieldType.JSON, reason=A_LIST, mend="Make it an entity of its own.")
     return Typed(FieldType.TEXT, reason="the source names no single type; it becomes text")
 
 
@@ -111,8 +120,11 @@ def _string(schema: dict[str, Any]) -> Typed:
     reason = None
     if form is not None and form not in _FORMATS and form not in _PLAIN_FORMATS:
         reason = f"the format `{str(form)[:40]}` has no word in the language; any text is taken"
+    own = _OWN_FORM if "pattern" in schema else None
     if kind in (FieldType.DATE, FieldType.INSTANT, FieldType.TIME, FieldType.UUID):
-        return Typed(kind)
+        return Typed(kind, reason=own)
+    if kind is FieldType.DURATION:
+        return Typed(kind, reason=f"{MONTHS}; {own}" if own else MONTHS)
     if kind is FieldType.DECIMAL:
         return Typed(kind, {"precision": 18, "scale": 6})
     for key, name in (("minLength", "min_length"), ("maxLength", "max_length")):
@@ -123,6 +135,8 @@ def _string(schema: dict[str, Any]) -> Typed:
     if isinstance(pattern, str) and kind in (FieldType.STRING, FieldType.PHONE):
         constraints["pattern"], told = _whole(pattern)
         reason = reason or told
+    elif pattern is not None:
+        reason = _OWN_FORM
     if kind is FieldType.STRING and constraints.get("max_length", SHORT + 1) > SHORT:
         if "max_length" not in constraints and reason is None:
             reason = "a text has at most 10,000 characters, unlimited in the source"
@@ -150,6 +164,22 @@ def noted_keywords(schema: dict[str, Any]) -> list[str]:
         for key in schema
         if key not in _KNOWN and not (key == "multipleOf" and _scale(schema[key]) is not None)
     ]
+
+
+def combined(schema: dict[str, Any]) -> list[str]:
+    """Keywords that combine several schemas, null aside, where the type says what is held."""
+    found = []
+    for key in ("anyOf", "oneOf", "allOf"):
+        parts = schema.get(key)
+        real = [each for each in parts or [] if each != {"type": "null"}]
+        if isinstance(parts, list) and len(real) > 1 and "type" in schema:
+            found.append(key)
+    return found
+
+
+def constraining(schema: dict[str, Any]) -> list[str]:
+    """Keywords that limit what a value may be."""
+    return [key for key in schema if key in _LIMITS]
 
 
 def _number_in(schema: dict[str, Any], key: str) -> int | float | None:

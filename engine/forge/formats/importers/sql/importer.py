@@ -40,10 +40,17 @@ _INSTEAD = {
     "FUNCTION": "code of the database can't be taken over",
     "PROCEDURE": "code of the database can't be taken over",
     "SEQUENCE": "ids are given by the platform",
+    "FULLTEXT": "an index of this kind is chosen by the target",
+    "SPATIAL": "an index of this kind is chosen by the target",
     "SCHEMA": "every platform has one schema",
     "EXTENSION": "extensions are chosen by the target",
     "DATABASE": "every platform has a database of its own",
     "POLICY": "rights on rows are said by `access`",
+}
+_IDENTITY = "ids are given by the platform, and are no numbers in a row"
+_PASSED = {
+    "NOT": "what a Blueprint says holds for every record",
+    "NULLS": "a record that leaves a part of a unique set empty agrees with none",
 }
 # A statement that sqlglot only half understands is judged here, not told to a terminal.
 logging.getLogger("sqlglot").setLevel(logging.ERROR)
@@ -144,7 +151,13 @@ class _Statements:
         if head.startswith("CREATE DOMAIN"):
             self.tables.domain(chunk, self.place)
             return
-        node = self._parsed(_tidied(chunk))
+        kept, passed = _tidied(chunk)
+        for words in passed:
+            place = Place(words[0].line, _column(words[0]))
+            text = self._shown(words)
+            reason = _PASSED.get(text.partition(" ")[0].upper(), _IDENTITY)
+            self.draft.drop("option", text, place, reason)
+        node = self._parsed(kept)
         if isinstance(node, exp.Create):
             self._create(node, chunk)
         elif isinstance(node, exp.Alter):
@@ -240,20 +253,30 @@ def _column(token: Token, quotes: int = 0) -> int:
     return max(1, token.col - (token.end - token.start))
 
 
-def _tidied(chunk: list[Token]) -> list[Token]:
-    """Without words that sqlglot doesn't know and that say nothing about a column."""
+def _tidied(chunk: list[Token]) -> tuple[list[Token], list[list[Token]]]:
+    """What sqlglot knows, and the words that it doesn't: the options of an identity, and how far a
+    constraint is kept. All are to be accounted for."""
     kept: list[Token] = []
+    passed: list[list[Token]] = []
+    is_index = _head(chunk).startswith(("CREATE INDEX", "CREATE UNIQUE INDEX"))
     depth = 0
-    for index, token in enumerate(chunk):
+    for token in chunk:
         word = token.text.upper()
         if depth or (word == "(" and kept and kept[-1].text.upper() == "IDENTITY"):
+            passed[-1:] = [[*passed[-1], token]] if depth else [*passed[-1:], [token]]
             depth += {"(": 1, ")": -1}.get(word, 0)
-            continue
-        if word in ("VALID", "ENFORCED") and kept and kept[-1].text.upper() == "NOT":
-            kept.pop()
-            continue
-        kept.append(chunk[index])
-    return kept
+        elif word in ("VALID", "ENFORCED") and kept and kept[-1].text.upper() == "NOT":
+            passed.append([kept.pop(), token])
+        elif word == "DISTINCT" and is_index and _ends_with(kept, "NULLS", "NOT"):
+            passed.append([*kept[-2:], token])
+            del kept[-2:]
+        else:
+            kept.append(token)
+    return kept, passed
+
+
+def _ends_with(chunk: list[Token], *words: str) -> bool:
+    return tuple(token.text.upper() for token in chunk[-len(words) :]) == words
 
 
 def _end_of_columns(chunk: list[Token]) -> int | None:

@@ -10,10 +10,27 @@ from sqlglot.errors import SqlglotError
 from sqlglot.tokenizer_core import Token
 
 from engine.forge.blueprint.model import FieldType, OnDelete
-from engine.forge.formats.draft import Draft, DraftEntity, DraftField, DraftRelation, DraftUnique
+from engine.forge.formats.draft import (
+    Draft,
+    DraftEntity,
+    DraftField,
+    DraftIndex,
+    DraftRelation,
+    DraftUnique,
+)
 from engine.forge.formats.importers.sql.checks import add_enum, take_check
+from engine.forge.formats.importers.sql.indexes import (
+    HASHED,
+    bare_name,
+    index_notes,
+    length_notes,
+    method_of,
+    names_of,
+    shown,
+    unique_notes,
+)
 from engine.forge.formats.importers.sql.types import Mapped, map_type, set_default
-from engine.forge.formats.report import NOWHERE, Place
+from engine.forge.formats.report import NOWHERE, Note, Place
 
 _HOME = frozenset({"", "public", "dbo", "main"})
 _ON_DELETE = {"CASCADE": OnDelete.CASCADE, "SET NULL": OnDelete.SET_NULL}
@@ -103,18 +120,36 @@ class Tables:
         at = place_of(index, place)
         entity = self._known.get(_name(table).lower()) if table is not None else None
         params = index.args.get("params")
-        columns = [_bare_name(each) for each in (params.args.get("columns") or [])]
-        if not node.args.get("unique"):
-            self.draft.drop("index", index.name, at, "indexes are chosen by the target")
-        elif entity is None:
-            self.draft.drop("index", index.name, at, "its table is not declared before")
-        elif params.args.get("where") is not None:
+        columns = params.args.get("columns") or []
+        unique, partial = bool(node.args.get("unique")), params.args.get("where") is not None
+        nulls_last = self.dialect.NULL_ORDERING == "nulls_are_large"
+        what = ("unique index" if unique else "index", index.name)
+        if entity is None:
+            self.draft.drop(*what, at, "its table is not declared before")
+        elif unique and partial:
             reason = "a field is unique among all records, not among some"
-            self.draft.drop("unique index", index.name, at, reason)
+            self.draft.drop(*what, at, reason)
+        elif unique:
+            notes = index_notes(params, nulls_last=nulls_last)
+            names = self._written(entity, names_of(columns))
+            entity.uniques.append(DraftUnique(names, at, notes=notes))
         else:
-            known = [each for each in columns if each]
-            names = known if len(known) == len(columns) else []
-            entity.uniques.append(DraftUnique(self._written(entity, names), at))
+            notes = index_notes(params, nulls_last=nulls_last)
+            notes += [Note("it is over all records, not over some")] if partial else []
+            self._index(entity, columns, at, notes, method_of(params))
+
+    def _index(
+        self, entity: DraftEntity, columns: list[Any], at: Place, notes: list[Note], method: str
+    ) -> None:
+        names = names_of(columns)
+        what = ("index", f"{entity.name} ({shown(columns)[:80]})")
+        if method not in ("", "btree", "hash"):
+            self.draft.drop(*what, at, f"an index by `{method[:40]}` is chosen by the target")
+        elif not names:
+            self.draft.drop(*what, at, "it is over expressions, whereas fields are indexed")
+        else:
+            kept = [*notes, *([HASHED] if method == "hash" else [])]
+            entity.indexes.append(DraftIndex(self._written(entity, names), at, kept))
 
     def comment(self, node: exp.Comment, place: Place) -> None:
         text = node.args["expression"].name if node.args.get("expression") else ""
@@ -250,16 +285,17 @@ class Tables:
             for each in node.expressions:
                 self._constraint(entity, each, place)
         elif isinstance(node, exp.PrimaryKey):
-            names = [_bare_name(each) for each in node.expressions]
-            columns = self._written(entity, names)
+            columns = self._written(entity, names_of(node.expressions))
             entity.uniques.append(DraftUnique(columns, place, primary=True))
         elif isinstance(node, exp.UniqueColumnConstraint):
             inner = node.this
             listed = inner.expressions if isinstance(inner, exp.Schema) else []
-            names = [_bare_name(each) for each in listed]
-            entity.uniques.append(DraftUnique(self._written(entity, names), place))
+            names = names_of(listed)
+            unique = DraftUnique(self._written(entity, names), place, notes=unique_notes(node))
+            unique.notes += length_notes(listed)
+            entity.uniques.append(unique)
         elif isinstance(node, exp.ForeignKey):
-            names = [_bare_name(each) for each in node.expressions]
+            names = [bare_name(each) for each in node.expressions]
             reference = node.args.get("reference")
             if isinstance(reference, exp.Reference):
                 for option in ("delete", "update"):
@@ -269,11 +305,12 @@ class Tables:
                 self._reference(entity, reference, list(self._written(entity, names)), place)
         elif isinstance(node, exp.CheckColumnConstraint):
             take_check(self.draft, entity, node.this, place, entity.name)
+        elif isinstance(node, exp.IndexColumnConstraint):
+            method = str(node.args.get("index_type") or node.args.get("kind") or "").lower()
+            self._index(entity, node.expressions, place, length_notes(node.expressions), method)
         else:
             what = f"{entity.name}: {node.sql(dialect=self.dialect)[:120]}"
-            index = isinstance(node, exp.IndexColumnConstraint)
-            reason = "indexes are chosen by the target" if index else "the language has no word"
-            self.draft.drop("index" if index else "constraint", what, place, reason)
+            self.draft.drop("constraint", what, place, "the language has no word")
 
     def _reference(
         self, entity: DraftEntity, node: exp.Reference, columns: list[str], place: Place
@@ -287,7 +324,7 @@ class Tables:
             _option(relation, " ".join(str(option).upper().split()))
         entity.relations.append(relation)
         listed = schema.expressions if isinstance(schema, exp.Schema) else []
-        names = [_bare_name(each).lower() for each in listed]
+        names = [bare_name(each).lower() for each in listed]
         self._targets.append((relation, names))
 
     def _options(self, entity: DraftEntity, node: exp.Create, place: Place) -> None:
@@ -334,13 +371,3 @@ def _qualified(schemas: list[str], name: str, *, keep: bool = False) -> str:
     schema = next((each for each in schemas if each), "")
     full = name if schema.lower() in _HOME else f"{schema}.{name}"
     return full if keep else full.lower()
-
-
-def _bare_name(node: exp.Expression) -> str:
-    """The column that the node names; empty for an expression."""
-    inner: Any = node
-    while isinstance(inner, exp.Ordered | exp.Paren | exp.ColumnPrefix):
-        inner = inner.this
-    if isinstance(inner, exp.Column | exp.Identifier):
-        return str(inner.name)
-    return ""

@@ -42,7 +42,10 @@ _WITHOUT_LENGTH = (
     *(FieldType.MONEY, FieldType.INTEGER, FieldType.DURATION, FieldType.JSON, FieldType.INSTANT),
 )
 _NO_BINARY = "the language holds no binary data"
-_NO_LIST = "a field holds one value"
+_A_LIST = "a list of values becomes JSON, by which lists are neither sorted nor filtered"
+_MONTHS = "a duration has days, hours, minutes and seconds, and no months, whose length varies"
+_SECONDS = "a time of day is kept to the second"
+_FOLDED = "small and capital letters differ here, whereas not in the source"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,8 @@ def map_type(kind: exp.DataType) -> Mapped:
     if this in _ZONED:
         return Mapped(FieldType.INSTANT, {})
     if this in _PLAIN:
-        return Mapped(_PLAIN[this], {})
+        rounded = this is T.TIME and any(numbers)
+        return Mapped(_PLAIN[this], {}, reason=_SECONDS if rounded else None)
     return _special(kind, numbers)
 
 
@@ -128,10 +132,12 @@ def _special(kind: exp.DataType, numbers: list[int]) -> Mapped:
         return Mapped(FieldType.BOOLEAN, {})
     if this is T.YEAR:
         return Mapped(FieldType.INTEGER, {"min": 1901, "max": 2155})
+    if this is T.INTERVAL or isinstance(this, exp.Interval):
+        return Mapped(FieldType.DURATION, {}, reason=_MONTHS)
     if this is T.TIMETZ:
         return Mapped(FieldType.TIME, {}, reason="a time of day has no zone here")
     if this in _SEVERAL:
-        return Mapped(None, {}, reason=_NO_LIST, mend="Make it an entity of its own.")
+        return Mapped(FieldType.JSON, {}, reason=_A_LIST, mend="Make it an entity of its own.")
     if this in _BINARY:
         return Mapped(None, {}, reason=_NO_BINARY, mend="Keep the address of the file instead.")
     name = _type_name(kind)
@@ -147,6 +153,8 @@ def word_of_the_language(name: str, numbers: list[int]) -> Mapped | None:
     found = _WORDS.get(name.lower())
     if found is None:
         return None
+    if name.lower() == "citext":
+        return Mapped(found, {}, reason=_FOLDED)
     has_length = bool(numbers) and found not in _WITHOUT_LENGTH
     return Mapped(found, {"max_length": max(1, numbers[0])} if has_length else {})
 
